@@ -1,0 +1,21 @@
+//! No target leads to a decision to forward, unless it carries a tag that was sealed here.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use socketio_sidecar_core::engine_io::EngineIoPath;
+use socketio_sidecar_core::owner_tag::{KeyRing, Owner, PodDigest};
+use socketio_sidecar_core::ownership::{Decision, Rules};
+
+static PATH: LazyLock<EngineIoPath> = LazyLock::new(|| EngineIoPath::new("/socket.io/").expect("a path"));
+static KEYS: LazyLock<KeyRing> =
+    LazyLock::new(|| KeyRing::new("cluster", 1, [(1, &[9; 32][..])]).expect("a key ring"));
+
+fuzz_target!(|target: &str| {
+    let own = Owner { ip: [10, 0, 0, 1].into(), pod: PodDigest::of_uid("pod"), app_port: 3000 };
+    let rules = Rules { path: &PATH, keys: &KEYS, own: &own };
+    assert!(!matches!(rules.decide("GET", target), Decision::Forward(_)));
+    assert!(!matches!(rules.decide_for_peer("GET", target), Decision::Forward(_)));
+});

@@ -1,0 +1,269 @@
+//! The files that configure a sidecar: the contract between it and whoever writes them.
+//!
+//! One directory holds all that can change while a sidecar runs, so that one update changes it whole
+//! (in Kubernetes a Secret, mounted as a directory and never by `subPath`, which would not be updated):
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | [`CONFIG_FILE`] | [`Config`] |
+//! | [`TAG_KEYS_FILE`] | [`TagKeys`] |
+//! | [`CA_FILE`], [`CERTIFICATE_FILE`], [`KEY_FILE`] | PEM: the cluster's CA, and this sidecar's certificate and key for the connections between peers |
+//!
+//! A certificate of a cluster is valid for the names [`peer_name`] gives.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::engine_io::EngineIoPath;
+use crate::owner_tag::{KeyRing, KeyRingRefusal, PodDigest};
+
+/// The name of the file with the [`Config`], as JSON.
+pub const CONFIG_FILE: &str = "config.json";
+/// The name of the file with the [`TagKeys`], as JSON.
+pub const TAG_KEYS_FILE: &str = "tag-keys.json";
+/// The name of the file with the cluster's CA certificates, as PEM.
+pub const CA_FILE: &str = "ca.crt";
+/// The name of the file with the sidecars' certificate chain, as PEM.
+pub const CERTIFICATE_FILE: &str = "tls.crt";
+/// The name of the file with the private key of that certificate, as PEM.
+pub const KEY_FILE: &str = "tls.key";
+
+/// What a sidecar does with sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Gives out no tags. Tags that are out are still honoured, until their sessions end.
+    #[default]
+    Off,
+    /// As `Off`, and counts the requests that the application did not know the session of.
+    Observe,
+    /// Tags handshakes and forwards what arrives at the wrong pod.
+    Enforce,
+}
+
+/// What is done with `X-Forwarded-For`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForwardedFor {
+    /// The TCP peer's address is appended, unless the peer is a trusted proxy.
+    #[default]
+    Append,
+    /// It passes as it is, absent or not.
+    Preserve,
+}
+
+/// [`CONFIG_FILE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Names this configuration; a sidecar that has applied it says so on its admin port.
+    pub revision: String,
+    /// The UID of the SocketIoCluster, or any name that no other cluster has.
+    pub cluster: String,
+    /// Default: `Off`.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Where the application serves Engine.IO; default `/socket.io/`.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Default: `Append`.
+    #[serde(default)]
+    pub forwarded_for: ForwardedFor,
+    /// The networks of the edges whose `X-Forwarded-For` is believed; default none.
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+fn default_path() -> String {
+    "/socket.io/".to_owned()
+}
+
+/// [`TAG_KEYS_FILE`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TagKeys {
+    /// The id of the key that new tags are sealed with.
+    pub seal_with: u8,
+    /// All keys that open tags.
+    pub keys: Vec<TagKey>,
+}
+
+/// One key of [`TagKeys`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagKey {
+    /// 0 to 15, unique.
+    pub id: u8,
+    /// 32 random bytes in base64.
+    pub key: String,
+}
+
+/// Why a file is refused. None of these holds any part of a key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigRefusal {
+    /// Not JSON of the right shape.
+    #[error("{file}: {error}")]
+    Json {
+        /// The file's name.
+        file: &'static str,
+        /// Where and why.
+        error: serde_json::Error,
+    },
+    /// A path that cannot be matched.
+    #[error("{CONFIG_FILE}: {0}")]
+    Path(String),
+    /// No revision, so that nobody could tell whether it was applied.
+    #[error("{CONFIG_FILE}: revision is empty; give each change another one, such as a counter")]
+    NoRevision,
+    /// A key that is not base64.
+    #[error("{TAG_KEYS_FILE}: key {0} is not base64; make one with `openssl rand -base64 32`")]
+    KeyEncoding(u8),
+    /// A set of keys that cannot work.
+    #[error("{TAG_KEYS_FILE}: {0}")]
+    Keys(KeyRingRefusal),
+    /// A cluster name that cannot work.
+    #[error("{CONFIG_FILE}: {0}")]
+    Cluster(KeyRingRefusal),
+}
+
+/// A configuration that was read and found usable.
+#[derive(Debug)]
+pub struct Settings {
+    /// The file's content.
+    pub config: Config,
+    /// [`Config::path`], ready to match.
+    pub path: EngineIoPath,
+    /// The tag keys, ready to use.
+    pub keys: KeyRing,
+}
+
+impl Settings {
+    /// Reads the contents of [`CONFIG_FILE`] and [`TAG_KEYS_FILE`].
+    ///
+    /// # Errors
+    /// Names the file, the place in it, and what to do; see [`ConfigRefusal`].
+    pub fn parse(config: &[u8], tag_keys: &[u8]) -> Result<Self, ConfigRefusal> {
+        let config: Config = serde_json::from_slice(config)
+            .map_err(|error| ConfigRefusal::Json { file: CONFIG_FILE, error })?;
+        if config.revision.is_empty() {
+            return Err(ConfigRefusal::NoRevision);
+        }
+        let path = EngineIoPath::new(&config.path).map_err(ConfigRefusal::Path)?;
+        let tag_keys: TagKeys = serde_json::from_slice(tag_keys)
+            .map_err(|error| ConfigRefusal::Json { file: TAG_KEYS_FILE, error })?;
+        let mut keys = Vec::with_capacity(tag_keys.keys.len());
+        for TagKey { id, key } in &tag_keys.keys {
+            keys.push((*id, STANDARD.decode(key).map_err(|_| ConfigRefusal::KeyEncoding(*id))?));
+        }
+        let borrowed = keys.iter().map(|(id, key)| (*id, key.as_slice()));
+        let keys =
+            KeyRing::new(&config.cluster, tag_keys.seal_with, borrowed).map_err(|refusal| match refusal {
+                KeyRingRefusal::NoCluster => ConfigRefusal::Cluster(refusal),
+                refusal => ConfigRefusal::Keys(refusal),
+            })?;
+        Ok(Self { config, path, keys })
+    }
+
+    /// The address to append to `X-Forwarded-For` for a connection from `peer`, if any.
+    #[must_use]
+    pub fn forwarded_for(&self, peer: std::net::IpAddr) -> Option<std::net::IpAddr> {
+        let peer = peer.to_canonical();
+        let trusted = || self.config.trusted_proxies.iter().any(|network| network.contains(&peer));
+        (self.config.forwarded_for == ForwardedFor::Append && !trusted()).then_some(peer)
+    }
+}
+
+/// Encodes a key for a [`TagKey`].
+#[must_use]
+pub fn encode_key(key: &[u8]) -> String {
+    STANDARD.encode(key)
+}
+
+/// The DNS name by which a sidecar asks a peer to prove that it is the one in this very pod. One
+/// certificate, for `*.<domain>`, serves all pods of a cluster; see [`peer_domain`].
+#[must_use]
+pub fn peer_name(pod: PodDigest, cluster: &str) -> String {
+    format!("{:016x}.{}", u64::from_be_bytes(pod.0), peer_domain(cluster))
+}
+
+/// The domain of a cluster's [`peer_name`]s. It is never looked up. The cluster's name is digested,
+/// since it may hold what a DNS name may not.
+#[must_use]
+pub fn peer_domain(cluster: &str) -> String {
+    format!("{:016x}.peers.socketio-affinity.internal", u64::from_be_bytes(PodDigest::of_uid(cluster).0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: &str =
+        r#"{"sealWith":1,"keys":[{"id":1,"key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}]}"#;
+
+    fn refusal(config: &str, keys: &str) -> String {
+        Settings::parse(config.as_bytes(), keys.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn two_lines_are_a_configuration() {
+        let settings = Settings::parse(br#"{"revision":"1","cluster":"c"}"#, KEYS.as_bytes()).unwrap();
+        assert_eq!(settings.config.mode, Mode::Off);
+        assert_eq!(settings.path, EngineIoPath::new("/socket.io").unwrap());
+    }
+
+    #[test]
+    fn a_refusal_names_the_file_and_what_to_do() {
+        let good = r#"{"revision":"1","cluster":"c"}"#;
+        for (config, keys, says) in [
+            ("{", KEYS, "config.json: EOF while parsing an object at line 1 column 1"),
+            (r#"{"revision":"1","cluster":"c","mod":"Off"}"#, KEYS, "config.json: unknown field `mod`"),
+            (
+                r#"{"revision":"1","cluster":"c","mode":"on"}"#,
+                KEYS,
+                "expected one of `Off`, `Observe`, `Enforce`",
+            ),
+            (r#"{"revision":"","cluster":"c"}"#, KEYS, "config.json: revision is empty"),
+            (r#"{"revision":"1","cluster":""}"#, KEYS, "config.json: cluster is empty"),
+            (r#"{"revision":"1","cluster":"c","path":"x"}"#, KEYS, "config.json: path is \"x\"; give"),
+            (
+                r#"{"revision":"1","cluster":"c","trustedProxies":["10.0.0.1"]}"#,
+                KEYS,
+                "config.json: invalid IP address",
+            ),
+            (good, "{}", "tag-keys.json: missing field `sealWith`"),
+            (good, r#"{"sealWith":1,"keys":[{"id":1,"key":"!"}]}"#, "tag-keys.json: key 1 is not base64"),
+            (
+                good,
+                r#"{"sealWith":1,"keys":[{"id":1,"key":"AQE="}]}"#,
+                "tag-keys.json: key 1 is not 32 bytes long",
+            ),
+            (good, r#"{"sealWith":1,"keys":[]}"#, "tag-keys.json: sealWith names key 1, which is not among"),
+        ] {
+            let said = refusal(config, keys);
+            assert!(said.contains(says), "{said:?} should say {says:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_address_of_an_untrusted_peer_is_appended() {
+        let with = |config: &str| Settings::parse(config.as_bytes(), KEYS.as_bytes()).unwrap();
+        let append = with(r#"{"revision":"1","cluster":"c","trustedProxies":["10.0.0.0/8"]}"#);
+        let (edge, client) = ("10.1.2.3".parse().unwrap(), "192.0.2.1".parse().unwrap());
+        assert_eq!(append.forwarded_for(client), Some(client));
+        assert_eq!(append.forwarded_for(edge), None);
+        assert_eq!(append.forwarded_for("::ffff:10.1.2.3".parse().unwrap()), None);
+        assert_eq!(append.forwarded_for("::ffff:192.0.2.1".parse().unwrap()), Some(client));
+        let preserve = with(r#"{"revision":"1","cluster":"c","forwardedFor":"Preserve"}"#);
+        assert_eq!(preserve.forwarded_for(client), None);
+    }
+
+    #[test]
+    fn a_peer_name_is_a_dns_name_whatever_the_cluster_is_called() {
+        let name = peer_name(PodDigest::of_uid("pod"), "a cluster / with *");
+        assert!(name.len() < 253 && name.split('.').all(|label| (1..=63).contains(&label.len())));
+        assert!(
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte))
+        );
+    }
+}

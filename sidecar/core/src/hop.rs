@@ -1,0 +1,182 @@
+//! Heads as they look on the far side of this hop (RFC 9110 section 7.6).
+//!
+//! # Invariants
+//! - Fields pass in order and byte for byte, except those that concern one hop and the few named in
+//!   [`RequestHop`] and [`ResponseHop`].
+//! - A `Connection` option never removes a field that frames the message or says who sent it, whatever
+//!   it names: that is an attack on the next hop, not a wish of this one.
+//! - The address appended to `X-Forwarded-For` is the TCP peer's, so that nothing a client writes can
+//!   stand in the last place.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use crate::http1::{Framing, Header, RequestHead, ResponseHead};
+
+/// What changes in a request's head besides its hop-by-hop fields.
+#[derive(Debug, Clone, Default)]
+pub struct RequestHop {
+    /// A part of the target to cut out: the owner tag.
+    pub cut: Option<Range<usize>>,
+    /// Ask for an answer that is not compressed, because it will be read.
+    pub identity_encoding: bool,
+    /// The address to append to `X-Forwarded-For`.
+    pub forwarded_for: Option<IpAddr>,
+}
+
+/// What changes in a response's head besides its hop-by-hop fields.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResponseHop {
+    /// The client's connection ends with this answer.
+    pub close: bool,
+    /// The client speaks HTTP/1.0, where staying open has to be said.
+    pub to_http_1_0: bool,
+    /// The body was read whole and changed: its length now, in place of its framing until now.
+    pub content_length: Option<usize>,
+}
+
+/// Appends `head` to `out`, as the next hop should see it.
+pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &RequestHop) {
+    let target = head.target.as_bytes();
+    out.extend_from_slice(head.method.as_bytes());
+    out.push(b' ');
+    match &hop.cut {
+        Some(cut) => {
+            out.extend_from_slice(target.get(..cut.start).unwrap_or_default());
+            out.extend_from_slice(target.get(cut.end..).unwrap_or_default());
+        }
+        None => out.extend_from_slice(target),
+    }
+    out.extend_from_slice(if head.http_1_0 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
+
+    let nominated = Nominated::of(head.headers);
+    let last_forwarded_for = hop.forwarded_for.and_then(|_| head.headers.iter().rposition(is_forwarded_for));
+    for (at, field) in head.headers.iter().enumerate() {
+        let name = field.name;
+        if is_hop_by_hop(name) || nominated.names(name) {
+            continue;
+        }
+        if hop.identity_encoding && name.eq_ignore_ascii_case("accept-encoding") {
+            continue;
+        }
+        if hop.forwarded_for.is_some() && is_forwarded_for_look_alike(name) {
+            continue;
+        }
+        match hop.forwarded_for {
+            Some(ip) if last_forwarded_for == Some(at) => write_forwarded_for(out, field.value, ip),
+            _ => write_field(out, field),
+        }
+    }
+    if hop.identity_encoding {
+        out.extend_from_slice(b"Accept-Encoding: identity\r\n");
+    }
+    if let (Some(ip), None) = (hop.forwarded_for, last_forwarded_for) {
+        write_forwarded_for(out, b"", ip);
+    }
+    if head.websocket {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `head` to `out`, as the client should see it.
+pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &ResponseHop) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "HTTP/1.1 {:03} {}\r\n", head.status, head.reason);
+    let nominated = Nominated::of(head.headers);
+    for field in head.headers {
+        let reframed = hop.content_length.is_some()
+            && (field.name.eq_ignore_ascii_case("content-length")
+                || field.name.eq_ignore_ascii_case("transfer-encoding"));
+        if !is_hop_by_hop(field.name) && !nominated.names(field.name) && !reframed {
+            write_field(out, field);
+        }
+    }
+    if let Some(length) = hop.content_length {
+        let _ = write!(out, "Content-Length: {length}\r\n");
+    }
+    if head.status == 101 {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    } else if head.status < 200 {
+        // An interim answer says nothing of the connection.
+    } else if hop.close || head.framing == Framing::UntilClose && hop.content_length.is_none() {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if hop.to_http_1_0 {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_field(out: &mut Vec<u8>, field: &Header<'_>) {
+    out.extend_from_slice(field.name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(field.value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_forwarded_for(out: &mut Vec<u8>, before: &[u8], ip: IpAddr) {
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    out.extend_from_slice(before);
+    let separator = if before.is_empty() { "" } else { ", " };
+    let _ = write!(out, "{separator}{}\r\n", ip.to_canonical());
+}
+
+fn is_forwarded_for(field: &Header<'_>) -> bool {
+    field.name.eq_ignore_ascii_case("x-forwarded-for")
+}
+
+/// `X_Forwarded_For` and the like, which CGI-style servers cannot tell from `X-Forwarded-For`.
+fn is_forwarded_for_look_alike(name: &str) -> bool {
+    name.len() == 15 && name.contains('_') && name.replace('_', "-").eq_ignore_ascii_case("x-forwarded-for")
+}
+
+/// Fields that concern this hop only. `Upgrade` is among them and is written anew for WebSocket; any
+/// other protocol to switch to is thereby never offered.
+fn is_hop_by_hop(name: &str) -> bool {
+    match name.len() {
+        2 => name.eq_ignore_ascii_case("te"),
+        7 => name.eq_ignore_ascii_case("upgrade"),
+        10 => name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("keep-alive"),
+        14 => name.eq_ignore_ascii_case("http2-settings"),
+        16 => name.eq_ignore_ascii_case("proxy-connection"),
+        _ => false,
+    }
+}
+
+/// The fields that `Connection` options name as concerning this hop only.
+struct Nominated<'h, 'b>(Option<&'h [Header<'b>]>);
+
+impl<'h, 'b> Nominated<'h, 'b> {
+    fn of(headers: &'h [Header<'b>]) -> Self {
+        let plain = |option: &[u8]| {
+            [&b""[..], b"close", b"keep-alive", b"upgrade"]
+                .iter()
+                .any(|known| option.eq_ignore_ascii_case(known))
+        };
+        Self((!connection_options(headers).all(plain)).then_some(headers))
+    }
+
+    fn names(&self, name: &str) -> bool {
+        let Some(headers) = self.0 else { return false };
+        !is_protected(name)
+            && connection_options(headers).any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+fn connection_options<'h>(headers: &'h [Header<'_>]) -> impl Iterator<Item = &'h [u8]> {
+    let fields = headers.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
+    fields.flat_map(|field| field.value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+/// Fields meant for everyone on the way, which no `Connection` option may remove.
+fn is_protected(name: &str) -> bool {
+    let protected =
+        ["host", "content-length", "transfer-encoding", "authorization", "cookie", "origin", "forwarded"];
+    protected.iter().any(|known| name.eq_ignore_ascii_case(known))
+        || name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("x-forwarded-"))
+        || name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("sec-websocket-"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+use super::*;
+use crate::http1::header_slots;
+
+fn request(head: &str, hop: &RequestHop) -> String {
+    let head = head.replace('\n', "\r\n");
+    let mut slots = header_slots();
+    let parsed = RequestHead::parse(head.as_bytes(), &mut slots).unwrap();
+    let mut out = Vec::new();
+    write_request(&mut out, &parsed, hop);
+    String::from_utf8(out).unwrap().replace("\r\n", "\n")
+}
+
+fn response(head: &str, hop: &ResponseHop) -> String {
+    let head = head.replace('\n', "\r\n");
+    let mut slots = header_slots();
+    let parsed = ResponseHead::parse(head.as_bytes(), false, &mut slots).unwrap();
+    let mut out = Vec::new();
+    write_response(&mut out, &parsed, hop);
+    String::from_utf8(out).unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn a_plain_request_passes_unchanged() {
+    let head = "GET /socket.io/?EIO=4 HTTP/1.1\nhost: a\nX-Weird:  b\nCookie: a=b; c=d\n\n";
+    assert_eq!(request(head, &RequestHop::default()), head.replace("  b", " b"));
+}
+
+#[test]
+fn the_tag_is_cut_out_of_the_target() {
+    let hop = RequestHop { cut: Some(9..13), ..RequestHop::default() };
+    let passed = request("GET /?sid=abc.tag&t=1 HTTP/1.1\nHost: a\n\n", &hop);
+    assert_eq!(passed, "GET /?sid=abc&t=1 HTTP/1.1\nHost: a\n\n");
+}
+
+#[test]
+fn fields_of_this_hop_stay_on_this_hop() {
+    let head = "GET / HTTP/1.1\nHost: a\nConnection: keep-alive, X-Mine, te\nKeep-Alive: 5\nProxy-Connection: a\nTE: trailers\n\
+                X-Mine: secret\nX-Yours: b\nUpgrade: h2c\nHTTP2-Settings: x\n\n";
+    assert_eq!(request(head, &RequestHop::default()), "GET / HTTP/1.1\nHost: a\nX-Yours: b\n\n");
+}
+
+#[test]
+fn no_option_removes_framing_or_identity() {
+    let head = "POST / HTTP/1.1\nHost: a\nConnection: content-length, x-forwarded-for, cookie, host\nContent-Length: 3\n\
+                X-Forwarded-For: 1.2.3.4\nCookie: a\n\n";
+    let passed = request(head, &RequestHop::default());
+    assert_eq!(
+        passed,
+        "POST / HTTP/1.1\nHost: a\nContent-Length: 3\nX-Forwarded-For: 1.2.3.4\nCookie: a\n\n"
+    );
+}
+
+#[test]
+fn a_websocket_upgrade_is_asked_for_again() {
+    let head = "GET / HTTP/1.1\nHost: a\nConnection: keep-alive, Upgrade\nUpgrade: websocket\nSec-WebSocket-Key: k\n\n";
+    let passed = request(head, &RequestHop::default());
+    assert_eq!(
+        passed,
+        "GET / HTTP/1.1\nHost: a\nSec-WebSocket-Key: k\nConnection: Upgrade\nUpgrade: websocket\n\n"
+    );
+}
+
+#[test]
+fn the_peer_address_ends_the_forwarded_for_list() {
+    let hop = RequestHop { forwarded_for: Some("10.0.0.9".parse().unwrap()), ..RequestHop::default() };
+    let with = |fields: &str| request(&format!("GET / HTTP/1.1\nHost: a\n{fields}\n"), &hop);
+    assert_eq!(with(""), "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 10.0.0.9\n\n");
+    assert_eq!(
+        with("x-forwarded-for: 1.1.1.1\n"),
+        "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 1.1.1.1, 10.0.0.9\n\n"
+    );
+    let two = with("X-Forwarded-For: 1.1.1.1\nX-Forwarded-For: 2.2.2.2\n");
+    assert_eq!(
+        two,
+        "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 1.1.1.1\nX-Forwarded-For: 2.2.2.2, 10.0.0.9\n\n"
+    );
+    assert_eq!(with("X_Forwarded-for: 6.6.6.6\n"), "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 10.0.0.9\n\n");
+}
+
+#[test]
+fn a_handshake_asks_for_an_answer_that_can_be_read() {
+    let hop = RequestHop { identity_encoding: true, ..RequestHop::default() };
+    let passed = request("GET / HTTP/1.1\nHost: a\naccept-encoding: gzip, br\nX: y\n\n", &hop);
+    assert_eq!(passed, "GET / HTTP/1.1\nHost: a\nX: y\nAccept-Encoding: identity\n\n");
+}
+
+#[test]
+fn a_version_1_0_request_stays_one() {
+    assert_eq!(request("GET / HTTP/1.0\nX: y\n\n", &RequestHop::default()), "GET / HTTP/1.0\nX: y\n\n");
+}
+
+#[test]
+fn an_answer_says_only_what_holds_on_its_own_hop() {
+    let node = "HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length: 2\nConnection: keep-alive\nKeep-Alive: timeout=5\n\n";
+    let plain = "HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length: 2\n\n";
+    assert_eq!(response(node, &ResponseHop::default()), plain);
+    let closing = ResponseHop { close: true, ..ResponseHop::default() };
+    assert_eq!(response(node, &closing), plain.replace("2\n\n", "2\nConnection: close\n\n"));
+    let old = ResponseHop { to_http_1_0: true, ..ResponseHop::default() };
+    assert_eq!(response(node, &old), plain.replace("2\n\n", "2\nConnection: keep-alive\n\n"));
+}
+
+#[test]
+fn an_answer_that_ends_with_its_connection_says_so() {
+    let passed = response("HTTP/1.0 200 OK\nX: y\n\n", &ResponseHop::default());
+    assert_eq!(passed, "HTTP/1.1 200 OK\nX: y\nConnection: close\n\n");
+}
+
+#[test]
+fn a_changed_body_has_its_new_length() {
+    let hop = ResponseHop { content_length: Some(42), ..ResponseHop::default() };
+    let passed = response("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nX: y\n\n", &hop);
+    assert_eq!(passed, "HTTP/1.1 200 OK\nX: y\nContent-Length: 42\n\n");
+    assert_eq!(response("HTTP/1.0 200 OK\nX: y\n\n", &hop), "HTTP/1.1 200 OK\nX: y\nContent-Length: 42\n\n");
+}
+
+#[test]
+fn switching_protocols_passes_and_interim_answers_say_nothing_of_the_connection() {
+    let switch = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: x\n\n";
+    let passed = response(switch, &ResponseHop { close: true, ..ResponseHop::default() });
+    assert_eq!(
+        passed,
+        "HTTP/1.1 101 Switching Protocols\nSec-WebSocket-Accept: x\nConnection: Upgrade\nUpgrade: websocket\n\n"
+    );
+    let closing = ResponseHop { close: true, ..ResponseHop::default() };
+    assert_eq!(response("HTTP/1.1 100 Continue\n\n", &closing), "HTTP/1.1 100 Continue\n\n");
+}

@@ -1,0 +1,74 @@
+//! The syntax of HTTP/1.1 messages (RFC 9112), read strictly.
+//!
+//! This module is the boundary behind which HTTP syntax is known: it finds where a head ends, parses
+//! it, says how the body is framed and follows a chunked body, and it refuses what two parsers could
+//! read differently. The field grammar itself is `httparse`'s. Why we own this and not an HTTP
+//! library: `docs/decisions/0001-own-the-http-hot-path.md`.
+//!
+//! # Invariants
+//! - A head is accepted only when every line ends in CRLF, no CR or NUL stands alone, and its body's
+//!   length has exactly one reading. What is accepted is passed on byte for byte or rebuilt line by
+//!   line by [`crate::hop`], never re-interpreted.
+//! - Every length is bounded: [`MAX_HEAD`], [`MAX_HEADERS`], and the limits in [`chunked`].
+
+mod body;
+pub mod chunked;
+mod framing;
+mod head;
+mod request;
+mod response;
+
+pub use body::Body;
+pub use framing::Framing;
+pub use head::find_head_end;
+pub use request::RequestHead;
+pub use response::ResponseHead;
+
+pub use httparse::Header;
+
+/// Longest head accepted, in bytes: what Node accepts by default.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// Most header fields accepted in one head.
+pub const MAX_HEADERS: usize = 100;
+
+/// Room for the header fields of one head, on the caller's stack.
+pub type HeaderSlots<'b> = [std::mem::MaybeUninit<Header<'b>>; MAX_HEADERS];
+
+/// Empty [`HeaderSlots`].
+#[must_use]
+pub const fn header_slots<'b>() -> HeaderSlots<'b> {
+    [const { std::mem::MaybeUninit::uninit() }; MAX_HEADERS]
+}
+
+/// Why a head or a chunked body is refused. The text is for the log and for the 400's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A CR without LF, or an LF without CR (RFC 9112 section 2.2).
+    #[error("a line does not end in CRLF")]
+    LineEnding,
+    /// Not the grammar of a request line, status line or field (RFC 9112 sections 3, 4 and 5).
+    #[error("the head is not HTTP/1.1")]
+    Syntax,
+    /// A version other than 1.0 and 1.1.
+    #[error("the HTTP version is not 1.0 or 1.1")]
+    Version,
+    /// More than [`MAX_HEAD`] bytes or [`MAX_HEADERS`] fields.
+    #[error("the head is longer than 16 KiB or has more than 100 fields")]
+    TooLarge,
+    /// `Content-Length` that is not one plain decimal number, or is repeated (RFC 9112 section 6.3).
+    #[error("Content-Length is repeated or not a number")]
+    ContentLength,
+    /// `Transfer-Encoding` that is not exactly `chunked`, or stands on HTTP/1.0 (section 6.1).
+    #[error("Transfer-Encoding is not just chunked, or stands on HTTP/1.0")]
+    TransferEncoding,
+    /// Both `Content-Length` and `Transfer-Encoding` (section 6.3, item 3).
+    #[error("both Content-Length and Transfer-Encoding are given")]
+    TwoLengths,
+    /// `Host` missing on HTTP/1.1, or repeated (section 3.2).
+    #[error("Host is missing or repeated")]
+    Host,
+    /// A chunk size, extension, line end or trailer outside the grammar or its limits (section 7.1).
+    #[error("the chunked body is malformed")]
+    Chunk,
+}

@@ -1,0 +1,77 @@
+//! Finds the end of a head, line ending by line ending.
+
+use super::{MAX_HEAD, Malformed};
+
+/// Finds the end of the head that starts at the beginning of `buf`.
+///
+/// Returns the head's length with its final empty line, or `None` while more bytes are needed.
+/// `searched` is how many bytes of `buf` an earlier call has already seen, so that a head that comes
+/// byte by byte is searched once.
+///
+/// # Errors
+/// [`Malformed::LineEnding`] at the first LF without CR or CR without LF, so that a client which
+/// ends lines differently is refused at once instead of waiting for a head that never ends.
+/// [`Malformed::TooLarge`] when no head ends within [`MAX_HEAD`] bytes.
+pub fn find_head_end(buf: &[u8], searched: usize) -> Result<Option<usize>, Malformed> {
+    // A CR may have been the last byte seen, and an empty line spans four bytes.
+    let start = searched.saturating_sub(3);
+    for at in memchr::memchr2_iter(b'\r', b'\n', buf.get(start..).unwrap_or_default()) {
+        let at = start + at;
+        if buf[at] == b'\r' {
+            if buf.get(at + 1).is_some_and(|next| *next != b'\n') {
+                return Err(Malformed::LineEnding);
+            }
+            continue;
+        }
+        if at == 0 || buf[at - 1] != b'\r' {
+            return Err(Malformed::LineEnding);
+        }
+        if at >= 3 && &buf[at - 3..at - 1] == b"\r\n" {
+            let end = at + 1;
+            return if end > MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(Some(end)) };
+        }
+    }
+    if buf.len() >= MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_head_ends_at_its_first_empty_line() {
+        assert_eq!(find_head_end(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody\n\r", 0), Ok(Some(27)));
+        assert_eq!(find_head_end(b"GET / HTTP/1.1\r\nHost: a\r\n\r", 0), Ok(None));
+        assert_eq!(find_head_end(b"", 0), Ok(None));
+    }
+
+    #[test]
+    fn a_line_that_does_not_end_in_crlf_is_refused_at_once() {
+        for head in [&b"GET / HTTP/1.1\n"[..], b"\n", b"GET / HTTP/1.1\r\nA: b\rc", b"A\r\r\n\r\n"] {
+            assert_eq!(find_head_end(head, 0), Err(Malformed::LineEnding), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_without_an_end_is_refused_at_the_limit() {
+        assert_eq!(find_head_end(&[b'a'; MAX_HEAD - 1], 0), Ok(None));
+        assert_eq!(find_head_end(&[b'a'; MAX_HEAD], 0), Err(Malformed::TooLarge));
+        let mut long = vec![b'a'; MAX_HEAD];
+        long.extend_from_slice(b"\r\n\r\n");
+        assert_eq!(find_head_end(&long, 0), Err(Malformed::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_the_end_is_the_same(bytes in "[ab\r\n]{0,60}", cut in 0usize..60) {
+            let buf = bytes.as_bytes();
+            let cut = cut.min(buf.len());
+            let whole = find_head_end(buf, 0);
+            match find_head_end(&buf[..cut], 0) {
+                Ok(None) => prop_assert_eq!(find_head_end(buf, cut), whole),
+                found => prop_assert_eq!(found, whole),
+            }
+        }
+    }
+}

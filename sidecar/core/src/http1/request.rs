@@ -1,0 +1,198 @@
+//! Request heads.
+
+use super::framing::FramingFields;
+use super::{Framing, Header, HeaderSlots, Malformed};
+
+/// A request's head, parsed and found unambiguous.
+#[derive(Debug)]
+pub struct RequestHead<'h, 'b> {
+    /// As sent: methods are case-sensitive.
+    pub method: &'b str,
+    /// The request target, as sent (RFC 9112 section 3.2).
+    pub target: &'b str,
+    /// HTTP/1.0, not 1.1.
+    pub http_1_0: bool,
+    /// All fields in order.
+    pub headers: &'h [Header<'b>],
+    /// How the body ends; never [`Framing::UntilClose`].
+    pub framing: Framing,
+    /// The client will keep the connection open after the answer (RFC 9112 section 9.3).
+    pub keep_alive: bool,
+    /// An HTTP upgrade to WebSocket is asked for (RFC 6455 section 4.1).
+    pub websocket: bool,
+}
+
+impl<'h, 'b> RequestHead<'h, 'b> {
+    /// Parses `head`, which ends with its empty line, as [`super::find_head_end`] found it.
+    ///
+    /// # Errors
+    /// Whatever makes the head or its framing ambiguous; see [`Malformed`]. The answer is 400, and
+    /// the connection closes, since where the next request starts is not known.
+    pub fn parse(head: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> Result<Self, Malformed> {
+        let mut parsed = httparse::Request::new(&mut []);
+        let status = httparse::ParserConfig::default()
+            .parse_request_with_uninit_headers(&mut parsed, head, slots)
+            .map_err(syntax)?;
+        let httparse::Request { method: Some(method), path: Some(target), version: Some(version), headers } =
+            parsed
+        else {
+            return Err(Malformed::Syntax);
+        };
+        if status != httparse::Status::Complete(head.len()) {
+            return Err(Malformed::Syntax);
+        }
+        // What is not ASCII in a target, servers read differently; CONNECT is for forward proxies.
+        if !target.is_ascii() || method == "CONNECT" {
+            return Err(Malformed::Syntax);
+        }
+        let http_1_0 = version == 0;
+        let mut framing = FramingFields::default();
+        let mut connection = ConnectionOptions::default();
+        let (mut hosts, mut upgrade) = (0, false);
+        for field in headers.iter() {
+            if field.value.contains(&0) {
+                return Err(Malformed::Syntax);
+            }
+            match field.name.len() {
+                4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,
+                7 if field.name.eq_ignore_ascii_case("upgrade") => {
+                    upgrade = field.value.eq_ignore_ascii_case(b"websocket");
+                }
+                10 if field.name.eq_ignore_ascii_case("connection") => connection.see(field.value),
+                14 | 17 => framing.see(field)?,
+                _ => {}
+            }
+        }
+        if hosts > 1 || (hosts == 0 && !http_1_0) {
+            return Err(Malformed::Host);
+        }
+        let framing = framing.resolve(http_1_0)?.unwrap_or(Framing::Empty);
+        Ok(Self {
+            method,
+            target,
+            http_1_0,
+            headers,
+            framing,
+            keep_alive: connection.keep_alive(http_1_0),
+            websocket: upgrade
+                && connection.upgrade
+                && method == "GET"
+                && !http_1_0
+                && framing == Framing::Empty,
+        })
+    }
+}
+
+/// The options of all `Connection` fields that matter here (RFC 9110 section 7.6.1).
+#[derive(Debug, Default)]
+pub(super) struct ConnectionOptions {
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+}
+
+impl ConnectionOptions {
+    pub(super) fn see(&mut self, value: &[u8]) {
+        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+
+    pub(super) fn keep_alive(&self, http_1_0: bool) -> bool {
+        !self.close && (self.keep_alive || !http_1_0)
+    }
+}
+
+pub(super) fn syntax(error: httparse::Error) -> Malformed {
+    match error {
+        httparse::Error::TooManyHeaders => Malformed::TooLarge,
+        httparse::Error::Version => Malformed::Version,
+        _ => Malformed::Syntax,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{find_head_end, header_slots};
+    use super::*;
+
+    fn parse<T>(text: &str, look: impl FnOnce(&RequestHead<'_, '_>) -> T) -> Result<T, Malformed> {
+        let end = find_head_end(text.as_bytes(), 0)?.expect("the head is complete");
+        let mut slots = header_slots();
+        RequestHead::parse(&text.as_bytes()[..end], &mut slots).map(|head| look(&head))
+    }
+
+    #[test]
+    fn a_plain_request_is_understood() {
+        let seen =
+            parse("POST /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n40x", |head| {
+                (
+                    head.method.to_owned(),
+                    head.target.to_owned(),
+                    head.framing,
+                    head.keep_alive,
+                    head.websocket,
+                )
+            });
+        assert_eq!(seen, Ok(("POST".into(), "/socket.io/?EIO=4".into(), Framing::Length(3), true, false)));
+    }
+
+    #[test]
+    fn connections_persist_as_the_version_and_the_options_say() {
+        let keeps = |text: &str| parse(text, |head| head.keep_alive);
+        assert_eq!(keeps("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(true));
+        assert_eq!(keeps("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n"), Ok(false));
+        assert_eq!(keeps("GET / HTTP/1.0\r\n\r\n"), Ok(false));
+        assert_eq!(keeps("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"), Ok(true));
+    }
+
+    #[test]
+    fn a_websocket_upgrade_needs_both_fields_and_no_body() {
+        let asks =
+            |extra: &str| parse(&format!("GET / HTTP/1.1\r\nHost: a\r\n{extra}\r\n"), |head| head.websocket);
+        assert_eq!(asks("Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"), Ok(true));
+        assert_eq!(asks("Upgrade: websocket\r\n"), Ok(false));
+        assert_eq!(asks("Connection: Upgrade\r\nUpgrade: h2c\r\n"), Ok(false));
+        assert_eq!(asks("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 4\r\n"), Ok(false));
+    }
+
+    #[test]
+    fn what_two_parsers_could_read_differently_is_refused() {
+        use Malformed::{ContentLength, Host, LineEnding, Syntax, TransferEncoding, TwoLengths, Version};
+        let table = [
+            ("GET / HTTP/1.1\r\n\r\n", Host),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Host),
+            ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", Version),
+            ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Syntax),
+            ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", Syntax),
+            ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", Syntax),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n", Syntax),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n", Syntax),
+            ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Syntax),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", Syntax),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", LineEnding),
+            ("GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", LineEnding),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                TwoLengths,
+            ),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", ContentLength),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", ContentLength),
+            ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", TransferEncoding),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", TransferEncoding),
+        ];
+        for (text, why) in table {
+            let end = find_head_end(text.as_bytes(), 0);
+            let found = end.and_then(|_| parse(text, |_| ()));
+            assert_eq!(found, Err(why), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn more_fields_than_there_is_room_for_are_too_large() {
+        let fields = "A: b\r\n".repeat(101);
+        assert_eq!(parse(&format!("GET / HTTP/1.1\r\n{fields}\r\n"), |_| ()), Err(Malformed::TooLarge));
+    }
+}

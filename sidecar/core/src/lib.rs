@@ -1,0 +1,26 @@
+//! What the sidecar decides, apart from IO.
+//!
+//! The map, in the order in which a request meets it:
+//!
+//! | module | answers |
+//! | --- | --- |
+//! | [`http1`] | where does this head end, what does it say, how long is its body, and is it unambiguous? |
+//! | [`engine_io`] | is this an Engine.IO request, and of which session? |
+//! | [`session_id`] | how does a sid, a bearer credential, appear in logs? |
+//! | [`owner_tag`] | which pod holds the session that this sid names? |
+//! | [`ownership`] | so: here, to another pod, or refused? |
+//! | [`hop`] | what do the heads look like on the far side of this hop? |
+//! | [`handshake`] | how does an open packet get its owner tag? |
+//! | [`config`] | the files that tell a sidecar all this: the contract with whoever writes them |
+//!
+//! Nothing here does IO, waits, or knows the time, so everything here is tested by tables and
+//! properties, and fuzzed (`sidecar/core/fuzz`).
+
+pub mod config;
+pub mod engine_io;
+pub mod handshake;
+pub mod hop;
+pub mod http1;
+pub mod owner_tag;
+pub mod ownership;
+pub mod session_id;

@@ -1,0 +1,228 @@
+//! The ownership decision: where does this request go?
+//!
+//! # Invariants
+//! - A request is forwarded only to an address that came out of a tag of this cluster, and at most
+//!   once: what arrives from a peer is answered here or refused, whatever it says.
+//! - The tag decides, not `EIO`: some clients leave `EIO` out after the handshake.
+//! - What is not understood goes to the local application, unchanged: it knows its own errors. Only a
+//!   request that servers read differently is refused.
+
+use std::ops::Range;
+
+use crate::engine_io::{EngineIoPath, EngineIoRequest, Sid, Transport};
+use crate::owner_tag::{KeyRing, Owner};
+use crate::session_id::SidHash;
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// To the application in this pod.
+    Local(Local),
+    /// To the sidecar of the pod that owns the session.
+    Forward(Tagged),
+    /// Nowhere.
+    Reject(Rejection),
+}
+
+/// Why a request is for the local application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Local {
+    /// Not under the Engine.IO path, or a preflight: untouched.
+    Other,
+    /// A polling handshake of Engine.IO revision 4, whose answer can be given an owner tag.
+    Handshake,
+    /// Any other handshake: its session needs no tag (WebSocket), or cannot have one (revision 3).
+    UntaggableHandshake,
+    /// A session whose tag names this pod.
+    Owned(Tagged),
+    /// A sid without a tag that opens: the application's own to know.
+    Untagged(SidHash),
+}
+
+/// A tag that opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// Whom the tag names.
+    pub owner: Owner,
+    /// Where in the target the tag stands, its dot included, to be cut out for the application.
+    pub tag_span: Range<usize>,
+    /// The session, for the log.
+    pub sid_hash: SidHash,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// More than one `sid`, of which servers take different ones.
+    AmbiguousSid,
+    /// A peer sent a request whose owner this pod is not.
+    NotOwner,
+}
+
+/// What the decision depends on besides the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'r> {
+    /// Where the application serves Engine.IO.
+    pub path: &'r EngineIoPath,
+    /// What opens tags.
+    pub keys: &'r KeyRing,
+    /// This pod, as tags name it.
+    pub own: &'r Owner,
+}
+
+impl Rules<'_> {
+    /// Decides for a request from a client or an edge.
+    #[must_use]
+    pub fn decide(&self, method: &str, target: &str) -> Decision {
+        if method == "OPTIONS" {
+            return Decision::Local(Local::Other);
+        }
+        let Some(request) = EngineIoRequest::parse(target, self.path) else {
+            return Decision::Local(Local::Other);
+        };
+        let param = match request.sid {
+            Sid::Ambiguous => return Decision::Reject(Rejection::AmbiguousSid),
+            Sid::Absent if request.eio_4 && request.transport == Transport::Polling => {
+                return Decision::Local(Local::Handshake);
+            }
+            Sid::Absent => return Decision::Local(Local::UntaggableHandshake),
+            Sid::Given(param) => param,
+        };
+        let Some(split) = param.split_tag() else {
+            return Decision::Local(Local::Untagged(SidHash::of(&param.decoded())));
+        };
+        let Some(owner) = self.keys.open(&split.sid, &split.tag) else {
+            return Decision::Local(Local::Untagged(SidHash::of(&param.decoded())));
+        };
+        let tagged = Tagged { owner, tag_span: split.tag_span, sid_hash: SidHash::of(&split.sid) };
+        if owner == *self.own { Decision::Local(Local::Owned(tagged)) } else { Decision::Forward(tagged) }
+    }
+
+    /// Decides for a request that a peer forwarded: it is owned here, or it is refused.
+    #[must_use]
+    pub fn decide_for_peer(&self, method: &str, target: &str) -> Decision {
+        match self.decide(method, target) {
+            owned @ Decision::Local(Local::Owned(_)) => owned,
+            _ => Decision::Reject(Rejection::NotOwner),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::owner_tag::PodDigest;
+
+    fn owner(ip: &str, uid: &str) -> Owner {
+        Owner { ip: ip.parse().unwrap(), pod: PodDigest::of_uid(uid), app_port: 3000 }
+    }
+
+    struct Here {
+        path: EngineIoPath,
+        keys: KeyRing,
+        own: Owner,
+    }
+
+    impl Here {
+        fn new() -> Self {
+            Self {
+                path: EngineIoPath::new("/socket.io/").unwrap(),
+                keys: KeyRing::new("c", 0, [(0, &[7; 32][..])]).unwrap(),
+                own: owner("10.0.0.1", "here"),
+            }
+        }
+
+        fn rules(&self) -> Rules<'_> {
+            Rules { path: &self.path, keys: &self.keys, own: &self.own }
+        }
+
+        fn target(&self, sid: &str, owner: &Owner) -> String {
+            let tag = self.keys.seal(sid, owner).unwrap();
+            format!("/socket.io/?EIO=4&transport=polling&sid={sid}.{tag}")
+        }
+    }
+
+    #[test]
+    fn what_is_not_engine_io_and_preflights_are_left_alone() {
+        let here = Here::new();
+        let elsewhere = here.target("a", &owner("10.0.0.2", "there"));
+        for (method, target) in [("GET", "/"), ("GET", "/api?sid=a&sid=b"), ("OPTIONS", elsewhere.as_str())] {
+            assert_eq!(
+                here.rules().decide(method, target),
+                Decision::Local(Local::Other),
+                "{method} {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_polling_handshakes_of_revision_4_can_be_tagged() {
+        let here = Here::new();
+        for (query, local) in [
+            ("EIO=4&transport=polling", Local::Handshake),
+            ("EIO=4&transport=polling&sid=", Local::Handshake),
+            ("EIO=4&transport=websocket", Local::UntaggableHandshake),
+            ("EIO=3&transport=polling", Local::UntaggableHandshake),
+            ("transport=polling", Local::UntaggableHandshake),
+            ("", Local::UntaggableHandshake),
+        ] {
+            let target = format!("/socket.io/?{query}");
+            assert_eq!(here.rules().decide("GET", &target), Decision::Local(local), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_tag_leads_to_its_owner_whatever_eio_says() {
+        let here = Here::new();
+        let target = here.target("a", &here.own);
+        assert!(matches!(here.rules().decide("GET", &target), Decision::Local(Local::Owned(_))));
+        let there = owner("10.0.0.2", "there");
+        let target = here.target("a", &there).replace("EIO=4&", "");
+        let Decision::Forward(tagged) = here.rules().decide("POST", &target) else { panic!("not forwarded") };
+        assert_eq!(tagged.owner, there);
+        assert_eq!(tagged.sid_hash, SidHash::of("a"));
+        assert_eq!(&target[..tagged.tag_span.start], "/socket.io/?transport=polling&sid=a");
+    }
+
+    #[test]
+    fn a_reused_ip_or_another_port_is_another_owner() {
+        let here = Here::new();
+        let reused = owner("10.0.0.1", "an earlier pod");
+        assert!(matches!(here.rules().decide("GET", &here.target("a", &reused)), Decision::Forward(_)));
+    }
+
+    #[test]
+    fn a_tag_that_does_not_open_is_part_of_an_untagged_sid() {
+        let here = Here::new();
+        for sid in ["abc", "abc.def", "a.b.c", "abc.", "."] {
+            let target = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
+            let untagged = Decision::Local(Local::Untagged(SidHash::of(sid)));
+            assert_eq!(here.rules().decide("GET", &target), untagged, "{sid}");
+        }
+    }
+
+    #[test]
+    fn two_sids_are_refused() {
+        let target = "/socket.io/?EIO=4&transport=polling&sid=a&sid=b";
+        assert_eq!(Here::new().rules().decide("GET", target), Decision::Reject(Rejection::AmbiguousSid));
+    }
+
+    #[test]
+    fn a_peer_is_served_only_what_is_owned_here() {
+        let here = Here::new();
+        let decide = |target: &str| here.rules().decide_for_peer("GET", target);
+        assert!(matches!(decide(&here.target("a", &here.own)), Decision::Local(Local::Owned(_))));
+        let there = here.target("a", &owner("10.0.0.2", "there"));
+        for target in [
+            there.as_str(),
+            "/",
+            "/socket.io/?EIO=4&transport=polling",
+            "/socket.io/?sid=a",
+            "/socket.io/?sid=a&sid=b",
+        ] {
+            assert_eq!(decide(target), Decision::Reject(Rejection::NotOwner), "{target}");
+        }
+        let preflight = here.rules().decide_for_peer("OPTIONS", &here.target("a", &here.own));
+        assert_eq!(preflight, Decision::Reject(Rejection::NotOwner));
+    }
+}

@@ -1,0 +1,173 @@
+//! The whole sidecar: [`App::bind`] takes the ports, [`Bound::run`] serves until told to stop.
+//!
+//! The two are apart so that tests can bind port 0 and learn which ports they got.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::admin::Admin;
+use crate::metrics::Metrics;
+use crate::proxy::{Listener, Proxy, Side, Timeouts, listen};
+use crate::settings::{Identity, RELOAD_INTERVAL, Reload, SettingsRefusal, Source};
+use crate::shutdown::{self, Deadlines, Haste, Stopper};
+use crate::upstream::{App as AppUpstream, Peers};
+
+/// How often idle connections are looked through.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a sidecar is started with and keeps for its life.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Where the application listens.
+    pub app: SocketAddr,
+    /// Where clients and edges connect.
+    pub listen: SocketAddr,
+    /// Where peers connect. Peers reach each other on this same port.
+    pub peer_listen: SocketAddr,
+    /// The admin port.
+    pub admin_listen: SocketAddr,
+    /// This pod's UID; its IP is the one of `peer_listen`.
+    pub pod_uid: String,
+    /// The configuration directory.
+    pub config_dir: PathBuf,
+    /// Most connections open from clients, and as many again from peers.
+    pub max_connections: usize,
+    /// Limits of waiting for clients.
+    pub timeouts: Timeouts,
+    /// Limits of stopping.
+    pub deadlines: Deadlines,
+}
+
+/// Why a sidecar does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailure {
+    /// The configuration directory is refused.
+    #[error(transparent)]
+    Settings(#[from] SettingsRefusal),
+    /// A port cannot be bound.
+    #[error("cannot listen on {address} ({option}): {error}")]
+    Bind {
+        /// The option that names the address.
+        option: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The metrics clash.
+    #[error("cannot register the metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A sidecar with its ports taken.
+#[derive(Debug)]
+pub struct Bound {
+    listen: TcpListener,
+    peer_listen: TcpListener,
+    admin_listen: TcpListener,
+    proxy: Arc<Proxy>,
+    stopper: Stopper,
+    settings: App,
+}
+
+impl App {
+    /// Reads the configuration and takes the ports.
+    ///
+    /// # Errors
+    /// See [`StartFailure`].
+    pub async fn bind(self) -> Result<Bound, StartFailure> {
+        let identity = Identity {
+            pod_ip: self.peer_listen.ip(),
+            pod_uid: self.pod_uid.clone(),
+            app_port: self.app.port(),
+        };
+        let source = Arc::new(Source::open(&self.config_dir, identity)?);
+        let listen = bind("--listen", self.listen).await?;
+        let peer_listen = bind("--pod-ip, --peer-port", self.peer_listen).await?;
+        let admin_listen = bind("--admin-listen", self.admin_listen).await?;
+        let (stopper, shutdown) = shutdown::channel();
+        let proxy = Arc::new(Proxy {
+            source,
+            metrics: Arc::new(Metrics::new()?),
+            app: AppUpstream::new(self.app),
+            peers: Peers::new(self.peer_listen.port()),
+            timeouts: self.timeouts,
+            shutdown,
+        });
+        Ok(Bound { listen, peer_listen, admin_listen, proxy, stopper, settings: self })
+    }
+}
+
+async fn bind(option: &'static str, address: SocketAddr) -> Result<TcpListener, StartFailure> {
+    TcpListener::bind(address).await.map_err(|error| StartFailure::Bind { option, address, error })
+}
+
+impl Bound {
+    /// Serves until `stop` is ready, then stops by the stages of [`crate::shutdown`]. Returns how many
+    /// connections had to be ended by force.
+    pub async fn run(self, stop: impl Future<Output = Haste>) -> usize {
+        let Self { listen: clients, peer_listen, admin_listen, proxy, stopper, settings } = self;
+        let config = proxy.source.applied();
+        let config = &config.settings.config;
+        tracing::info!(
+            clients = %settings.listen, peers = %settings.peer_listen, admin = %settings.admin_listen,
+            app = %settings.app, mode = ?config.mode, revision = config.revision, "serving"
+        );
+        let limit = settings.max_connections;
+        let clients = Listener { socket: clients, side: Side::Client, limit };
+        let peers = Listener { socket: peer_listen, side: Side::Peer, limit };
+        tokio::spawn(listen(proxy.clone(), clients));
+        tokio::spawn(listen(proxy.clone(), peers));
+        let admin =
+            Admin { source: proxy.source.clone(), metrics: proxy.metrics.clone(), app: proxy.app.address() };
+        let admin = tokio::spawn(Arc::new(admin).serve(admin_listen));
+        let housekeeping = tokio::spawn(keep_house(proxy.clone()));
+
+        let haste = stop.await;
+        tracing::info!(?haste, drain = ?settings.deadlines.drain, deadline = ?settings.deadlines.total, "stopping");
+        let forced = stopper.stop(settings.deadlines, haste).await;
+        housekeeping.abort();
+        admin.abort();
+        tracing::info!(forced, "stopped");
+        forced
+    }
+}
+
+/// Applies changes of the configuration and closes idle connections, for as long as the sidecar runs.
+async fn keep_house(proxy: Arc<Proxy>) {
+    let mut reload = tokio::time::interval(RELOAD_INTERVAL);
+    let mut reap = tokio::time::interval(REAP_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = reload.tick() => look_for_changes(&proxy),
+            _ = reap.tick() => {
+                let idle = |to: &str, count: usize| {
+                    proxy.metrics.idle.with_label_values(&[to]).set(i64::try_from(count).unwrap_or(i64::MAX));
+                };
+                idle("app", proxy.app.reap());
+                idle("owner", proxy.peers.reap());
+            }
+        }
+    }
+}
+
+fn look_for_changes(proxy: &Proxy) {
+    match proxy.source.reload() {
+        Reload::Unchanged => {}
+        Reload::Applied => {
+            proxy.metrics.reloads.with_label_values(&["applied"]).inc();
+            let applied = proxy.source.applied();
+            let config = &applied.settings.config;
+            tracing::info!(mode = ?config.mode, revision = config.revision, "applied a changed configuration");
+        }
+        Reload::Refused(why) => {
+            proxy.metrics.reloads.with_label_values(&["refused"]).inc();
+            tracing::error!(%why, "the changed configuration is refused; the one before stays in force");
+        }
+    }
+}

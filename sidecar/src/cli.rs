@@ -1,0 +1,233 @@
+//! The command line.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use socketio_sidecar_core::config::Mode;
+
+use crate::app::App;
+use crate::init::Init;
+use crate::proxy::Timeouts;
+use crate::shutdown::Deadlines;
+
+/// Forwards each Socket.IO request to the pod that owns its session.
+///
+/// One sidecar runs beside each Socket.IO process, and clients connect to the sidecars, through any
+/// load balancer. Start with `socketio-sidecar init DIR`, which makes the directory that all sidecars
+/// of one cluster share.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Cli {
+    /// Without one, the sidecar runs.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to run it.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What else it can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the configuration directory of a new cluster: keys, certificates and config.json.
+    Init(InitArgs),
+}
+
+/// `socketio-sidecar`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Where the application listens.
+    #[arg(long, env = "SOCKETIO_SIDECAR_APP", value_name = "HOST:PORT", default_value = "127.0.0.1:3000", value_parser = resolve)]
+    app: SocketAddr,
+
+    /// The IP at which the other sidecars reach this one; it listens on it for them.
+    #[arg(long, env = "POD_IP", value_name = "IP", required = true)]
+    pod_ip: Option<IpAddr>,
+
+    /// What names this place uniquely and survives a restart of the sidecar: the Pod's UID, or any
+    /// name that no other sidecar has.
+    #[arg(long, env = "POD_UID", value_name = "UID", required = true)]
+    pod_uid: Option<String>,
+
+    /// The directory with config.json, tag-keys.json, ca.crt, tls.crt and tls.key. Changes in it are
+    /// applied within a second or two.
+    #[arg(
+        long,
+        env = "SOCKETIO_SIDECAR_CONFIG_DIR",
+        value_name = "DIR",
+        default_value = "/etc/socketio-sidecar"
+    )]
+    config_dir: PathBuf,
+
+    /// Where clients and edges connect [default: port 7900 on all addresses].
+    #[arg(long, env = "SOCKETIO_SIDECAR_LISTEN", value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// The port on which sidecars reach each other; the same for all of a cluster.
+    #[arg(long, env = "SOCKETIO_SIDECAR_PEER_PORT", value_name = "PORT", default_value_t = 7901)]
+    peer_port: u16,
+
+    /// Where /livez, /readyz, /metrics and /config are served [default: port 7902 on all addresses].
+    #[arg(long, env = "SOCKETIO_SIDECAR_ADMIN_LISTEN", value_name = "IP:PORT")]
+    admin_listen: Option<SocketAddr>,
+
+    /// Most connections open from clients, and as many again from peers.
+    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 8192,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+
+    /// Threads that serve connections.
+    #[arg(long, env = "SOCKETIO_SIDECAR_THREADS", value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+
+    /// Longest wait for a request's head, in seconds.
+    #[arg(long, env = "SOCKETIO_SIDECAR_HEAD_TIMEOUT", value_name = "SECONDS", default_value_t = 15,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    head_timeout: u32,
+
+    /// Longest wait for the next request on a connection, in seconds; more than any edge keeps it.
+    #[arg(long, env = "SOCKETIO_SIDECAR_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 620,
+          value_parser = clap::value_parser!(u32).range(60..))]
+    idle_timeout: u32,
+
+    /// Longest wait for any progress of a body that is under way, in seconds. Waiting for an answer to
+    /// begin has no limit.
+    #[arg(long, env = "SOCKETIO_SIDECAR_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    stall_timeout: u32,
+
+    /// After SIGTERM, for how many seconds everything goes on, so that endpoints can be updated; SIGINT
+    /// does not wait.
+    #[arg(long, env = "SOCKETIO_SIDECAR_DRAIN", value_name = "SECONDS", default_value_t = 5)]
+    drain: u32,
+
+    /// After how many seconds of stopping everything ends that has not, open WebSockets included.
+    #[arg(long, env = "SOCKETIO_SIDECAR_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
+    shutdown_timeout: u32,
+
+    /// How log lines are written.
+    #[arg(long, env = "SOCKETIO_SIDECAR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Which log lines are written: error, warn, info, debug or trace, or directives such as
+    /// `info,socketio_sidecar::upstream=debug`.
+    #[arg(long, env = "SOCKETIO_SIDECAR_LOG", value_name = "LEVEL", default_value = "info")]
+    pub log: String,
+}
+
+/// `socketio-sidecar init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The directory, which must not exist.
+    directory: PathBuf,
+
+    /// The cluster's name: any that no other cluster has.
+    #[arg(long, value_name = "NAME", default_value = "standalone")]
+    cluster: String,
+
+    /// The mode to begin in.
+    #[arg(long, value_enum, default_value_t = ModeArg::Enforce)]
+    mode: ModeArg,
+
+    /// For how many days the certificates are valid.
+    #[arg(long, value_name = "DAYS", default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    valid_days: u32,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// [`Mode`], on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ModeArg {
+    /// Give out no tags.
+    Off,
+    /// Give out no tags, and count what fails.
+    Observe,
+    /// Tag and forward.
+    Enforce,
+}
+
+impl RunArgs {
+    /// The sidecar these arguments describe. `None` where `required` arguments are absent, which the
+    /// parser rules out when there is no subcommand.
+    #[must_use]
+    pub fn app(&self) -> Option<App> {
+        let pod_ip = self.pod_ip?;
+        let any = match pod_ip {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Some(App {
+            app: self.app,
+            listen: self.listen.unwrap_or(SocketAddr::new(any, 7900)),
+            peer_listen: SocketAddr::new(pod_ip, self.peer_port),
+            admin_listen: self.admin_listen.unwrap_or(SocketAddr::new(any, 7902)),
+            pod_uid: self.pod_uid.clone()?,
+            config_dir: self.config_dir.clone(),
+            max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
+            timeouts: Timeouts {
+                head: seconds(self.head_timeout),
+                idle: seconds(self.idle_timeout),
+                stall: seconds(self.stall_timeout),
+            },
+            deadlines: Deadlines { drain: seconds(self.drain), total: seconds(self.shutdown_timeout) },
+        })
+    }
+}
+
+impl From<InitArgs> for Init {
+    fn from(args: InitArgs) -> Self {
+        let mode = match args.mode {
+            ModeArg::Off => Mode::Off,
+            ModeArg::Observe => Mode::Observe,
+            ModeArg::Enforce => Mode::Enforce,
+        };
+        Self { directory: args.directory, cluster: args.cluster, mode, valid_days: args.valid_days }
+    }
+}
+
+fn resolve(text: &str) -> Result<SocketAddr, String> {
+    let usage = "give HOST:PORT, such as 127.0.0.1:3000";
+    let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; {usage}"))?;
+    addresses.next().ok_or_else(|| format!("it has no address; {usage}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn three_arguments_are_enough_and_ipv6_pods_listen_on_ipv6() {
+        let parse = |ip: &str| {
+            let cli = Cli::try_parse_from(["socketio-sidecar", "--pod-ip", ip, "--pod-uid", "u"]).unwrap();
+            cli.run.app().unwrap()
+        };
+        assert_eq!(parse("10.0.0.1").listen.to_string(), "0.0.0.0:7900");
+        assert_eq!(parse("10.0.0.1").peer_listen.to_string(), "10.0.0.1:7901");
+        assert_eq!(parse("fd00::1").admin_listen.to_string(), "[::]:7902");
+    }
+
+    #[test]
+    fn init_needs_none_of_the_arguments_of_a_run() {
+        let cli = Cli::try_parse_from(["socketio-sidecar", "init", "d"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Init(_))));
+        assert!(cli.run.app().is_none());
+    }
+}

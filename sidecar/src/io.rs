@@ -1,0 +1,19 @@
+//! Connections whose buffers exist only while they hold something.
+//!
+//! # Invariants
+//! - Bytes are read into one buffer per thread, and written on from there. A connection owns memory
+//!   only for what could not be written on at once ([`Outbox`]) or is not understood yet (the inbox of
+//!   a [`Conn`]). An idle connection holds none.
+//! - Reading goes only as far as the other side has taken what was read before: an outbox never holds
+//!   more than one read and one head.
+
+mod conn;
+mod outbox;
+mod stream;
+
+pub(crate) use conn::Conn;
+pub(crate) use outbox::Outbox;
+pub(crate) use stream::{Stream, tune};
+
+/// The size of the per-thread read buffer, in bytes: the most that one read returns.
+pub(crate) const READ_SIZE: usize = 32 * 1024;

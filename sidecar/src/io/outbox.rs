@@ -1,0 +1,97 @@
+//! What has to be written to a connection and is not yet.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncWrite;
+
+use super::Stream;
+
+/// Bytes on their way into a stream. Dropping it loses them: only a connection that is given up may
+/// have its outbox dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    at: usize,
+    unflushed: bool,
+    written: u64,
+}
+
+impl Outbox {
+    /// True when everything has been handed to the kernel.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == self.bytes.len() && !self.unflushed
+    }
+
+    /// How many bytes the stream has taken so far. While this is zero, nothing was sent.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Adds bytes, to be written together with what else is here.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The buffer itself, to append a head to.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Writes `bytes` at once if nothing is waiting, and keeps what the stream does not take.
+    pub(crate) fn write_through(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        if self.at < self.bytes.len() {
+            self.push(bytes);
+            return Ok(());
+        }
+        let taken = match Pin::new(&mut *stream).poll_write(cx, bytes) {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => 0,
+        };
+        self.note(taken);
+        self.push(&bytes[taken..]);
+        if taken == bytes.len() {
+            let _ = self.poll_flush(stream, cx)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is waiting; ready when nothing is.
+    ///
+    /// # Errors
+    /// The stream's; it is then of no further use.
+    pub(crate) fn poll_drain(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.at < self.bytes.len() {
+            let taken = ready!(Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.at..]))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.at += taken;
+            self.note(taken);
+        }
+        // Freed, not kept: idle connections hold no memory.
+        self.bytes = Vec::new();
+        self.at = 0;
+        self.poll_flush(stream, cx)
+    }
+
+    fn poll_flush(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn note(&mut self, taken: usize) {
+        self.written += taken as u64;
+        // A TLS stream may hold a record back.
+        self.unflushed |= taken > 0;
+    }
+}

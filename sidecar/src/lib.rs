@@ -1,0 +1,27 @@
+//! The sidecar: one in every pod of a Socket.IO deployment, in front of its application.
+//!
+//! The map:
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`app`] | binds the listeners, then runs them until told to stop |
+//! | [`cli`], [`init`] | the command line, and the files that `init` makes |
+//! | [`settings`] | loads the configuration directory, and again when it changes |
+//! | [`proxy`] | the life of a request: read the head, decide, exchange, or tunnel |
+//! | [`upstream`] | connections to the local application and to peers, and when they can be used again |
+//! | [`io`] | plain or TLS streams, with buffers that exist only while they hold something |
+//! | [`shutdown`] | the stages of stopping, and their deadline |
+//! | [`admin`], [`metrics`] | what is shown to operators |
+//!
+//! All decisions are made in `socketio-sidecar-core`, which does no IO.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod init;
+mod io;
+pub mod metrics;
+mod proxy;
+pub mod settings;
+pub mod shutdown;
+mod upstream;

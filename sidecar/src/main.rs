@@ -1,0 +1,95 @@
+//! The `socketio-sidecar` program.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socketio_sidecar::cli::{Cli, Command, LogFormat, RunArgs};
+use socketio_sidecar::init::{Init, init};
+use socketio_sidecar::shutdown::Haste;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::Init(args)) => make_directory(&args.into()),
+        None => run(&cli.run),
+    };
+    if let Err(error) = done {
+        eprintln!("socketio-sidecar: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn make_directory(what: &Init) -> Result<()> {
+    init(what)?;
+    println!(
+        "made {}; start each sidecar of the cluster with --config-dir and a copy of it",
+        what.directory.display()
+    );
+    Ok(())
+}
+
+fn run(args: &RunArgs) -> Result<()> {
+    start_log(args)?;
+    raise_descriptor_limit();
+    let app = args.app().context("--pod-ip and --pod-uid are needed")?;
+    runtime(args.threads)?.block_on(async {
+        let (mut first, mut all) = (Signals::new()?, Signals::new()?);
+        let bound = app.bind().await?;
+        tokio::select! {
+            _ = bound.run(first.next()) => Ok(()),
+            () = async { (all.next().await, all.next().await); } => anyhow::bail!("stopped at once by a second signal"),
+        }
+    })
+}
+
+/// The signals that stop a program.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Haste {
+        tokio::select! {
+            _ = self.interrupt.recv() => Haste::Close,
+            _ = self.terminate.recv() => Haste::Drain,
+        }
+    }
+}
+
+fn runtime(threads: u16) -> std::io::Result<Runtime> {
+    if threads == 1 {
+        Builder::new_current_thread().enable_all().build()
+    } else {
+        Builder::new_multi_thread().worker_threads(threads.into()).enable_all().build()
+    }
+}
+
+fn start_log(args: &RunArgs) -> Result<()> {
+    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}", args.log))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Each request takes two descriptors, and the usual soft limit is 1,024.
+fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}

@@ -1,0 +1,248 @@
+//! One request and its answer, both streamed, in both directions at once.
+//!
+//! The exchange is a single state machine over the two connections, polled as a whole. So there is no
+//! shared state, no lock and no task of its own; dropping it at any point drops nothing but what both
+//! connections would lose anyway, and a connection whose exchange did not complete is never used again.
+//!
+//! # Invariants
+//! - Each side is read only while the other has taken what was read before (backpressure).
+//! - An answer may come before the request is complete; then the client's connection closes after it.
+//! - The client is watched until its answer is complete. When it goes away, the exchange ends.
+//! - Waiting for an answer has no limit (polls hang by design); a body under way that makes no progress
+//!   for the stall timeout ends the exchange.
+
+mod answer;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socketio_sidecar_core::http1::{MAX_HEAD, Malformed};
+use socketio_sidecar_core::session_id::SidHash;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::request::Request;
+use crate::io::{Conn, Outbox};
+use answer::Phase;
+
+/// How an exchange came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The answer is complete.
+    Complete(Completed),
+    /// 101: both connections now carry WebSocket frames.
+    Switched,
+}
+
+/// A complete answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Completed {
+    pub(super) status: u16,
+    /// The client's connection can carry another request.
+    pub(super) reuse_client: bool,
+    /// The connection onward can carry another request.
+    pub(super) reuse_onward: bool,
+    /// For how long the other side says it will keep it.
+    pub(super) keep_alive: Option<Duration>,
+    /// The session whose handshake this was, now tagged.
+    pub(super) tagged: Option<SidHash>,
+    /// The application said that it does not know the session.
+    pub(super) unknown_session: bool,
+}
+
+/// Why an exchange ended without a complete answer. Both connections are of no further use, except
+/// that the client's can still take a refusal while nothing was [`answered`](Exchange::answered).
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The connection onward broke before it took anything: the request can be sent elsewhere.
+    Unsent(io::Error),
+    /// The client closed its connection, or it broke.
+    ClientGone,
+    /// The client's body is malformed.
+    BadRequest(Malformed),
+    /// The connection onward broke or ended before the answer was complete.
+    Broken(io::Error),
+    /// The answer is malformed.
+    BadAnswer(Malformed),
+    /// No progress for too long.
+    Stalled,
+}
+
+/// One request and its answer.
+#[derive(Debug)]
+pub(super) struct Exchange<'c> {
+    client: &'c mut Conn,
+    onward: &'c mut Conn,
+    request: &'c mut Request,
+    to_client: &'c mut Outbox,
+    phase: Phase,
+    completed: Completed,
+    /// The connection onward no longer takes the request, but may still have an answer to it.
+    request_refused: Option<io::Error>,
+    draining: bool,
+    stall: Duration,
+    progressed: Instant,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'c> Exchange<'c> {
+    pub(super) fn new(
+        client: &'c mut Conn,
+        onward: &'c mut Conn,
+        request: &'c mut Request,
+        to_client: &'c mut Outbox,
+        draining: bool,
+        stall: Duration,
+    ) -> Self {
+        Self {
+            client,
+            onward,
+            request,
+            to_client,
+            phase: Phase::default(),
+            completed: Completed::default(),
+            request_refused: None,
+            draining,
+            stall,
+            progressed: Instant::now(),
+            alarm: None,
+        }
+    }
+
+    /// Runs the exchange to its end.
+    pub(super) async fn run(mut self) -> Result<Outcome, Failure> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
+        loop {
+            let mut progress = self.send_request(cx)?;
+            progress |= self.watch_client(cx)?;
+            progress |= self.receive_answer(cx)?;
+            progress |= self.send_answer(cx)?;
+            if self.to_client.is_empty() {
+                match self.phase {
+                    Phase::Switched => return Poll::Ready(Ok(Outcome::Switched)),
+                    Phase::Complete => return Poll::Ready(Ok(self.complete())),
+                    _ => {}
+                }
+            }
+            if !progress {
+                break;
+            }
+            // Read lazily: only a poll that did something moves the clock.
+            if self.alarm.is_some() {
+                self.progressed = Instant::now();
+            }
+        }
+        self.poll_stalled(cx)
+    }
+
+    fn complete(&mut self) -> Outcome {
+        let sent = self.request.body.is_complete() && self.request.outbox.is_empty();
+        let mut completed = std::mem::take(&mut self.completed);
+        completed.reuse_client &= sent;
+        completed.reuse_onward &= sent && self.onward.inbox().is_empty() && self.request_refused.is_none();
+        Outcome::Complete(completed)
+    }
+
+    /// Sends the head and what has come of the body.
+    fn send_request(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
+        let mut progress = false;
+        while self.request_refused.is_none() {
+            let Request { outbox, body, .. } = &mut *self.request;
+            if !body.is_complete() && !self.client.inbox().is_empty() && outbox.written() == 0 {
+                // The beginning of the body goes out together with the head.
+                let own = body.follow(self.client.inbox()).map_err(Failure::BadRequest)?;
+                outbox.push(&self.client.inbox()[..own]);
+                self.client.take(own);
+            }
+            if !outbox.is_empty() {
+                match outbox.poll_drain(&mut self.onward.stream, cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(())) => progress = true,
+                    Poll::Ready(Err(error)) if outbox.written() == 0 => return Err(Failure::Unsent(error)),
+                    Poll::Ready(Err(error)) => self.request_refused = Some(error),
+                }
+                continue;
+            }
+            if body.is_complete() {
+                break;
+            }
+            let written = if self.client.inbox().is_empty() {
+                let onward = &mut self.onward.stream;
+                let passed = self.client.poll_pass(cx, |bytes, inbox, cx| {
+                    if bytes.is_empty() {
+                        return Err(Failure::ClientGone);
+                    }
+                    let own = body.follow(bytes).map_err(Failure::BadRequest)?;
+                    inbox.extend_from_slice(&bytes[own..]);
+                    Ok(outbox.write_through(onward, cx, &bytes[..own]))
+                });
+                match passed {
+                    Poll::Pending => break,
+                    Poll::Ready(passed) => passed.map_err(|_| Failure::ClientGone)??,
+                }
+            } else {
+                let own = body.follow(self.client.inbox()).map_err(Failure::BadRequest)?;
+                let written = outbox.write_through(&mut self.onward.stream, cx, &self.client.inbox()[..own]);
+                self.client.take(own);
+                written
+            };
+            self.request_refused = written.err();
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    /// Notices when the client goes away while it waits. What it says meanwhile, the beginning of its
+    /// next request, is kept, up to the length of a head.
+    fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
+        let mut progress = false;
+        while self.request.body.is_complete() && !self.phase.is_over() && self.client.inbox().len() < MAX_HEAD
+        {
+            match self.client.poll_fill(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(read)) if read > 0 => progress = true,
+                Poll::Ready(_) => return Err(Failure::ClientGone),
+            }
+        }
+        Ok(progress)
+    }
+
+    fn send_answer(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
+        if self.to_client.is_empty() {
+            return Ok(false);
+        }
+        match self.to_client.poll_drain(&mut self.client.stream, cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Err(_)) => Err(Failure::ClientGone),
+        }
+    }
+
+    /// Nothing moves. That is a poll's normal state; while a body is under way it has a limit.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
+        let sending = self.request_refused.is_none()
+            && (!self.request.body.is_complete() || !self.request.outbox.is_empty());
+        let under_way = sending || !self.to_client.is_empty() || self.phase.is_collecting();
+        if !under_way {
+            self.alarm = None;
+            return Poll::Pending;
+        }
+        if self.alarm.is_none() {
+            self.progressed = Instant::now();
+        }
+        let deadline = self.progressed + self.stall;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        while alarm.as_mut().poll(cx).is_ready() {
+            if deadline <= Instant::now() {
+                return Poll::Ready(Err(Failure::Stalled));
+            }
+            alarm.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,92 @@
+//! A request on its way: decided, its head rewritten, ready to be sent.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use socketio_sidecar_core::config::Mode;
+use socketio_sidecar_core::hop::{RequestHop, write_request};
+use socketio_sidecar_core::http1::{Body, Malformed, RequestHead, header_slots};
+use socketio_sidecar_core::ownership::{Decision, Local};
+
+use super::Side;
+use crate::io::Outbox;
+use crate::settings::Applied;
+
+/// A request whose head has been read, in the state that sending it has reached.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// What the next hop has yet to take: at first, the rewritten head.
+    pub(super) outbox: Outbox,
+    /// How much of its body is still to come.
+    pub(super) body: Body,
+    pub(super) answer: AnswerRules,
+    /// GET, HEAD and the like: a connection that has been idle for a while will do.
+    pub(super) is_safe: bool,
+}
+
+/// What the request says about its answer.
+#[derive(Debug)]
+pub(super) struct AnswerRules {
+    pub(super) to_head: bool,
+    pub(super) to_http_1_0: bool,
+    pub(super) keep_alive: bool,
+    pub(super) websocket: bool,
+    pub(super) reading: Reading,
+}
+
+/// Whether an answer's body is read before it is passed on.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// It is not.
+    Pass,
+    /// A handshake's, to tag it.
+    Tag(Arc<Applied>),
+    /// One that may say that the session is unknown, to count it.
+    Observe,
+}
+
+impl Request {
+    /// Reads a head, decides, and rewrites the head accordingly.
+    pub(super) fn prepare(
+        head: &[u8],
+        side: Side,
+        peer: IpAddr,
+        applied: &Arc<Applied>,
+    ) -> Result<(Self, Decision), Malformed> {
+        let mut slots = header_slots();
+        let head = RequestHead::parse(head, &mut slots)?;
+        let rules = applied.rules();
+        let decision = match side {
+            Side::Client => rules.decide(head.method, head.target),
+            Side::Peer => rules.decide_for_peer(head.method, head.target),
+        };
+        let mode = applied.settings.config.mode;
+        let reading = match &decision {
+            Decision::Local(Local::Handshake) if mode == Mode::Enforce => Reading::Tag(applied.clone()),
+            Decision::Local(Local::Untagged(_)) if mode == Mode::Observe => Reading::Observe,
+            _ => Reading::Pass,
+        };
+        let hop = RequestHop {
+            cut: match &decision {
+                Decision::Local(Local::Owned(tagged)) => Some(tagged.tag_span.clone()),
+                _ => None,
+            },
+            identity_encoding: !matches!(reading, Reading::Pass),
+            forwarded_for: match side {
+                Side::Client => applied.settings.forwarded_for(peer),
+                Side::Peer => None,
+            },
+        };
+        let mut outbox = Outbox::default();
+        write_request(outbox.buffer(), &head, &hop);
+        let answer = AnswerRules {
+            to_head: head.method == "HEAD",
+            to_http_1_0: head.http_1_0,
+            keep_alive: head.keep_alive,
+            websocket: head.websocket,
+            reading,
+        };
+        let is_safe = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
+        Ok((Self { outbox, body: Body::new(head.framing), answer, is_safe }, decision))
+    }
+}

@@ -1,0 +1,98 @@
+//! The way onward: which connection a request takes.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use socketio_sidecar_core::owner_tag::Owner;
+
+use super::Proxy;
+use super::refusal::Refusal;
+use crate::io::Conn;
+use crate::settings::Applied;
+use crate::upstream::{OwnerGone, PeerFailure, is_own_shortage};
+
+/// For how long an idle connection serves requests that can't be lost: long enough for the exchanges
+/// of one client, too short for the other side to be about to close it.
+const JUST_USED: Duration = Duration::from_secs(1);
+
+/// Where a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    App,
+    Owner(Owner),
+}
+
+impl Way {
+    /// For metrics and logs.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Owner(_) => "owner",
+        }
+    }
+}
+
+/// Why there is no connection. Nothing was sent.
+#[derive(Debug)]
+pub(super) enum NoWay {
+    /// The owner is gone: the application is to answer.
+    OwnerGone(OwnerGone),
+    /// The request cannot be served.
+    Refused(Refusal, io::Error),
+}
+
+/// A connection onward.
+#[derive(Debug)]
+pub(super) struct Onward {
+    pub(super) conn: Conn,
+    /// It has served a request before, so the other side may be closing it.
+    pub(super) reused: bool,
+}
+
+impl Proxy {
+    /// Finds or makes a connection. `is_safe` requests may use any idle one, others only one that was
+    /// just used; `fresh` forbids idle ones.
+    pub(super) async fn connect(
+        &self,
+        way: Way,
+        applied: &Applied,
+        is_safe: bool,
+        fresh: bool,
+    ) -> Result<Onward, NoWay> {
+        if !fresh {
+            let at_most = if is_safe { Duration::MAX } else { JUST_USED };
+            let pooled = match way {
+                Way::App => self.app.pooled(at_most),
+                Way::Owner(owner) => self.peers.pooled(&owner, at_most),
+            };
+            if let Some(conn) = pooled {
+                return Ok(Onward { conn, reused: true });
+            }
+        }
+        let conn = match way {
+            Way::App => self.app.connect().await.map_err(|error| {
+                let refusal =
+                    if is_own_shortage(&error) { Refusal::Exhausted } else { Refusal::AppUnreachable };
+                NoWay::Refused(refusal, error)
+            })?,
+            Way::Owner(owner) => {
+                let started = Instant::now();
+                let connected = self.peers.connect(&owner, applied).await;
+                self.metrics.owner_connect_seconds.observe(started.elapsed().as_secs_f64());
+                connected.map_err(|failure| match failure {
+                    PeerFailure::Gone(gone) => NoWay::OwnerGone(gone),
+                    PeerFailure::Own(error) => NoWay::Refused(Refusal::Exhausted, error),
+                })?
+            }
+        };
+        Ok(Onward { conn, reused: false })
+    }
+
+    /// Gives a connection back that can carry another request.
+    pub(super) fn keep(&self, way: Way, conn: Conn, keep_alive: Option<Duration>) {
+        match way {
+            Way::App => self.app.put(conn, keep_alive),
+            Way::Owner(owner) => self.peers.put(&owner, conn),
+        }
+    }
+}

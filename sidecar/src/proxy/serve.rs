@@ -1,0 +1,278 @@
+//! One connection from a client or a peer: one request after another, until it ends or becomes a tunnel.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use socketio_sidecar_core::http1::{Malformed, find_head_end};
+use socketio_sidecar_core::ownership::{Decision, Local};
+use socketio_sidecar_core::session_id::SidHash;
+
+use super::exchange::{Completed, Exchange, Failure, Outcome};
+use super::refusal::Refusal;
+use super::request::Request;
+use super::route::{NoWay, Onward, Way};
+use super::tunnel::Tunnel;
+use super::{Proxy, Side};
+use crate::io::{Conn, Outbox};
+use crate::metrics::Counted;
+use crate::settings::Applied;
+use crate::shutdown::Stage;
+
+/// Why no head came.
+enum NoHead {
+    /// The connection ended, or was idle for long enough. Nothing is owed.
+    Quiet,
+    Refused(Refusal),
+}
+
+/// What becomes of a connection after a request.
+enum Next {
+    Request,
+    /// It ends, in a way that lets the client read the answer.
+    Close,
+    /// It ends at once.
+    Drop,
+    Tunnel(Conn, Way),
+}
+
+/// Serves `client` until it ends. `counted` and whatever else it holds goes with the connection, into
+/// the tunnel too.
+pub(super) async fn serve<H: Send + 'static>(
+    proxy: Arc<Proxy>,
+    mut client: Conn,
+    peer: SocketAddr,
+    side: Side,
+    held: H,
+) {
+    let mut is_first = true;
+    loop {
+        let end = match read_head(&proxy, &mut client, is_first).await {
+            Ok(end) => end,
+            Err(NoHead::Quiet) => return,
+            Err(NoHead::Refused(refusal)) => return refuse(&proxy, client, peer, side, refusal, false).await,
+        };
+        is_first = false;
+        let applied = proxy.source.applied();
+        let prepared = Request::prepare(&client.inbox()[..end], side, peer.ip(), &applied);
+        client.take(end);
+        let (request, decision) = match prepared {
+            Ok(prepared) => prepared,
+            Err(why) => return refuse(&proxy, client, peer, side, Refusal::Malformed(why), false).await,
+        };
+        proxy.metrics.count_decision(side, &decision);
+        let to_head = request.answer.to_head;
+        let next = match &decision {
+            Decision::Reject(rejection) => Err(Refusal::Rejected(*rejection)),
+            Decision::Local(Local::Handshake) => {
+                proxy.metrics.handshakes.inc();
+                answer(&proxy, &mut client, request, Way::App, &applied).await
+            }
+            Decision::Local(_) => answer(&proxy, &mut client, request, Way::App, &applied).await,
+            Decision::Forward(tagged) => {
+                answer(&proxy, &mut client, request, Way::Owner(tagged.owner), &applied).await
+            }
+        };
+        match next {
+            Ok(Next::Request) => {}
+            Ok(Next::Close) => return client.linger().await,
+            Ok(Next::Drop) => return,
+            Ok(Next::Tunnel(onward, way)) => {
+                // A task of its own, so that a tunnel does not keep the space that requests need.
+                let tunnel = Tunnel::new(client, onward, proxy.timeouts.stall);
+                let session = session_of(&decision);
+                let shutdown = proxy.shutdown.clone();
+                return shutdown.spawn(run_tunnel(proxy, tunnel, way, session, peer, side, held));
+            }
+            Err(refusal) => return refuse(&proxy, client, peer, side, refusal, to_head).await,
+        }
+    }
+}
+
+/// Waits for a head and returns its length. What comes in its place is bounded in time and size.
+async fn read_head(proxy: &Proxy, client: &mut Conn, is_first: bool) -> Result<usize, NoHead> {
+    let refused = |why: Malformed| NoHead::Refused(Refusal::Malformed(why));
+    let mut searched = 0;
+    let mut started = None;
+    loop {
+        // An empty line before a request is to be ignored (RFC 9112 section 2.2).
+        while client.inbox().starts_with(b"\r\n") {
+            client.take(2);
+            searched = 0;
+        }
+        if !client.inbox().is_empty() {
+            if let Some(end) = find_head_end(client.inbox(), searched).map_err(refused)? {
+                return Ok(end);
+            }
+            searched = client.inbox().len();
+            started.get_or_insert_with(tokio::time::Instant::now);
+        }
+        let limit = match started {
+            Some(started) => started + proxy.timeouts.head,
+            // A new connection has no reason to be silent.
+            None if is_first => tokio::time::Instant::now() + proxy.timeouts.head,
+            None => tokio::time::Instant::now() + proxy.timeouts.idle,
+        };
+        let read = tokio::select! {
+            biased;
+            read = client.fill() => read,
+            () = proxy.shutdown.reached(Stage::Closing), if started.is_none() => return Err(NoHead::Quiet),
+            () = tokio::time::sleep_until(limit) => {
+                return Err(if started.is_some() { NoHead::Refused(Refusal::HeadTimeout) } else { NoHead::Quiet });
+            }
+        };
+        if !read.is_ok_and(|read| read > 0) {
+            return Err(NoHead::Quiet);
+        }
+    }
+}
+
+/// Sends a request onward and passes its answer.
+async fn answer(
+    proxy: &Proxy,
+    client: &mut Conn,
+    mut request: Request,
+    mut way: Way,
+    applied: &Applied,
+) -> Result<Next, Refusal> {
+    let started = Instant::now();
+    let mut fresh = false;
+    loop {
+        let onward = match proxy.connect(way, applied, request.is_safe, fresh).await {
+            Ok(onward) => onward,
+            Err(NoWay::OwnerGone(gone)) => {
+                // The application answers, so that the error has its dialect and its CORS fields. The
+                // tag stays on the sid: without it, it could be another session's sid here.
+                proxy.metrics.count_owner_gone(gone.reason());
+                (way, fresh) = (Way::App, false);
+                continue;
+            }
+            Err(NoWay::Refused(refusal, error)) => {
+                tracing::warn!(to = way.label(), %error, cause = refusal.cause(), "no connection onward");
+                return Err(refusal);
+            }
+        };
+        let Onward { conn: mut onward, reused } = onward;
+        let mut to_client = Outbox::default();
+        let draining = proxy.shutdown.stage() > Stage::Serving;
+        let stall = proxy.timeouts.stall;
+        let ended =
+            Exchange::new(client, &mut onward, &mut request, &mut to_client, draining, stall).run().await;
+        let failure = match ended {
+            Ok(Outcome::Switched) => return Ok(Next::Tunnel(onward, way)),
+            Ok(Outcome::Complete(completed)) => {
+                let seconds = match way {
+                    Way::App => &proxy.metrics.local_seconds,
+                    Way::Owner(_) => &proxy.metrics.forward_seconds,
+                };
+                seconds.observe(started.elapsed().as_secs_f64());
+                return Ok(conclude(proxy, way, onward, &completed));
+            }
+            Err(Failure::Unsent(_)) if reused => {
+                proxy.metrics.retries.inc();
+                fresh = true;
+                continue;
+            }
+            Err(failure) => failure,
+        };
+        let refusal = explain(proxy, way, &failure);
+        return match refusal {
+            Some(refusal) if to_client.written() == 0 => Err(refusal),
+            _ => Ok(Next::Drop),
+        };
+    }
+}
+
+/// Counts a complete answer and gives the connection onward back.
+fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed) -> Next {
+    if completed.tagged.is_some() {
+        proxy.metrics.tagged.inc();
+    }
+    if completed.unknown_session {
+        proxy.metrics.would_have_failed.inc();
+    }
+    if completed.reuse_onward {
+        proxy.keep(way, onward, completed.keep_alive);
+    }
+    if completed.reuse_client { Next::Request } else { Next::Close }
+}
+
+/// Counts a failure and says how to answer it; `None` where there is nobody to answer.
+fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
+    match failure {
+        Failure::ClientGone => {
+            proxy.metrics.count_failure("client_gone");
+            None
+        }
+        Failure::BadRequest(why) => Some(Refusal::Malformed(*why)),
+        Failure::Stalled => Some(Refusal::Stalled),
+        Failure::BadAnswer(why) => {
+            proxy.metrics.count_malformed(way.label());
+            tracing::warn!(from = way.label(), %why, "refused an answer");
+            Some(Refusal::BadGateway)
+        }
+        Failure::Unsent(error) | Failure::Broken(error) => {
+            tracing::info!(to = way.label(), %error, "the connection onward broke");
+            Some(Refusal::BadGateway)
+        }
+    }
+}
+
+/// Answers in place of the application, and closes.
+async fn refuse(
+    proxy: &Proxy,
+    mut client: Conn,
+    peer: SocketAddr,
+    side: Side,
+    refusal: Refusal,
+    to_head: bool,
+) {
+    proxy.metrics.count_failure(refusal.cause());
+    if let Refusal::Malformed(why) = refusal {
+        proxy.metrics.count_malformed(side.label());
+        tracing::debug!(%peer, from = side.label(), %why, "refused a request");
+    }
+    let mut outbox = Outbox::default();
+    outbox.push(refusal.render(to_head).as_bytes());
+    let sent = poll_fn(|cx| outbox.poll_drain(&mut client.stream, cx));
+    if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await {
+        client.linger().await;
+    }
+}
+
+fn session_of(decision: &Decision) -> Option<SidHash> {
+    match decision {
+        Decision::Local(Local::Owned(tagged)) | Decision::Forward(tagged) => Some(tagged.sid_hash),
+        Decision::Local(Local::Untagged(sid_hash)) => Some(*sid_hash),
+        _ => None,
+    }
+}
+
+async fn run_tunnel<H>(
+    proxy: Arc<Proxy>,
+    tunnel: Tunnel,
+    way: Way,
+    session: Option<SidHash>,
+    peer: SocketAddr,
+    side: Side,
+    held: H,
+) {
+    let _open = Counted::new(proxy.metrics.tunnels.with_label_values(&[way.label()]));
+    let started = Instant::now();
+    // Only what a tunnel needs may live as long as the tunnel.
+    drop(proxy);
+    let ended = tunnel.run().await;
+    drop(held);
+    tracing::info!(
+        %peer,
+        from = side.label(),
+        to = way.label(),
+        session = session.map(tracing::field::display),
+        seconds = started.elapsed().as_secs(),
+        bytes_up = ended.bytes_up,
+        bytes_down = ended.bytes_down,
+        ended_by = ended.by.label(),
+        "WebSocket closed"
+    );
+}

@@ -1,0 +1,186 @@
+//! The configuration directory: read at start, and again whenever it changes.
+//!
+//! # Invariants
+//! - What is applied is always one consistent set of files. A set that is refused changes nothing: the
+//!   one before stays in force, and the refusal is logged once and shown on the admin port.
+//! - The directory is read once a second rather than watched: that costs five small reads, and works
+//!   on every file system and with the way in which kubelet swaps the directories of a volume.
+//! - Connections that are open keep the TLS settings they were made with; requests see new settings at
+//!   once.
+
+mod tls;
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use socketio_sidecar_core::config::{
+    CA_FILE, CERTIFICATE_FILE, CONFIG_FILE, ConfigRefusal, KEY_FILE, Settings, TAG_KEYS_FILE, peer_name,
+};
+use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
+use socketio_sidecar_core::ownership::Rules;
+
+pub(crate) use tls::PeerTls;
+
+/// How often the directory is read.
+pub const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest file that is read, in bytes.
+const FILE_MOST: u64 = 1 << 20;
+
+/// Which pod this is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The pod's IP, at which its peers reach it.
+    pub pod_ip: IpAddr,
+    /// The pod's UID, or whatever else names this place uniquely.
+    pub pod_uid: String,
+    /// The port of the application.
+    pub app_port: u16,
+}
+
+/// A set of settings in force.
+#[derive(Debug)]
+pub struct Applied {
+    pub(crate) settings: Settings,
+    pub(crate) own: Owner,
+    pub(crate) tls: PeerTls,
+}
+
+impl Applied {
+    /// What the ownership decision depends on.
+    pub(crate) fn rules(&self) -> Rules<'_> {
+        Rules { path: &self.settings.path, keys: &self.settings.keys, own: &self.own }
+    }
+}
+
+/// Why a directory cannot be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsRefusal {
+    /// A file cannot be read.
+    #[error("{path}: {error}; `socketio-sidecar init DIR` makes a directory with all files")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A file's content is refused.
+    #[error(transparent)]
+    Content(#[from] ConfigRefusal),
+    /// The certificate, its key or the CA is refused.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsRefusal),
+}
+
+/// The files as read, in the order of [`FILES`].
+type Files = [Vec<u8>; 5];
+const FILES: [&str; 5] = [CONFIG_FILE, TAG_KEYS_FILE, CA_FILE, CERTIFICATE_FILE, KEY_FILE];
+
+/// The settings in force, and where they come from.
+#[derive(Debug)]
+pub struct Source {
+    directory: PathBuf,
+    identity: Identity,
+    applied: ArcSwap<Applied>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    files: Files,
+    refusal: Option<String>,
+}
+
+/// What a look at the directory found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// What was there before.
+    Unchanged,
+    /// New settings, now in force.
+    Applied,
+    /// Something that cannot be applied, and is not what was refused before.
+    Refused(String),
+}
+
+impl Source {
+    /// Reads `directory` for the first time.
+    ///
+    /// # Errors
+    /// See [`SettingsRefusal`].
+    pub fn open(directory: &Path, identity: Identity) -> Result<Self, SettingsRefusal> {
+        let files = read(directory)?;
+        let applied = ArcSwap::from_pointee(apply(&files, &identity)?);
+        let seen = Mutex::new(Seen { files, refusal: None });
+        Ok(Self { directory: directory.to_owned(), identity, applied, seen })
+    }
+
+    /// The settings in force.
+    pub fn applied(&self) -> Arc<Applied> {
+        self.applied.load_full()
+    }
+
+    /// Why the directory as it is now is not applied, if it is not.
+    pub fn refusal(&self) -> Option<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).refusal.clone()
+    }
+
+    /// Reads the directory again, and applies it if it has changed.
+    pub fn reload(&self) -> Reload {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = read(&self.directory).and_then(|files| {
+            if files == seen.files {
+                seen.refusal = None;
+                return Ok(Reload::Unchanged);
+            }
+            self.applied.store(Arc::new(apply(&files, &self.identity)?));
+            seen.files = files;
+            seen.refusal = None;
+            Ok(Reload::Applied)
+        });
+        outcome.unwrap_or_else(|refusal| {
+            let refusal = refusal.to_string();
+            if seen.refusal.as_ref() == Some(&refusal) {
+                return Reload::Unchanged;
+            }
+            seen.refusal = Some(refusal.clone());
+            Reload::Refused(refusal)
+        })
+    }
+}
+
+fn read(directory: &Path) -> Result<Files, SettingsRefusal> {
+    // kubelet swaps the link `..data` to the volume's new content; through the link's target, all
+    // files are of one version.
+    let data = directory.join("..data");
+    let directory = fs::canonicalize(&data).unwrap_or_else(|_| directory.to_owned());
+    let mut files = Files::default();
+    for (file, name) in files.iter_mut().zip(FILES) {
+        let path = directory.join(name);
+        *file = read_bounded(&path).map_err(|error| SettingsRefusal::Read { path, error })?;
+    }
+    Ok(files)
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let length = fs::metadata(path)?.len();
+    if length > FILE_MOST {
+        return Err(io::Error::other("the file is longer than 1 MiB, so it is something else"));
+    }
+    fs::read(path)
+}
+
+fn apply(files: &Files, identity: &Identity) -> Result<Applied, SettingsRefusal> {
+    let [config, tag_keys, ca, certificate, key] = files;
+    let settings = Settings::parse(config, tag_keys)?;
+    let pod = PodDigest::of_uid(&identity.pod_uid);
+    let own = Owner { ip: identity.pod_ip.to_canonical(), pod, app_port: identity.app_port };
+    let tls = PeerTls::new(ca, certificate, key, &peer_name(pod, &settings.config.cluster))?;
+    Ok(Applied { settings, own, tls })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use super::*;
+use crate::init::{Init, init};
+use socketio_sidecar_core::config::{Config, Mode};
+
+fn identity() -> Identity {
+    Identity { pod_ip: [127, 0, 0, 1].into(), pod_uid: "pod".into(), app_port: 3000 }
+}
+
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    init(&Init {
+        directory: directory.path().join("c"),
+        cluster: "test".into(),
+        mode: Mode::Enforce,
+        valid_days: 1,
+    })
+    .unwrap();
+    directory
+}
+
+fn set_mode(directory: &Path, mode: Mode) {
+    let path = directory.join(CONFIG_FILE);
+    let mut config: Config = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config.mode = mode;
+    fs::write(path, serde_json::to_vec(&config).unwrap()).unwrap();
+}
+
+#[test]
+fn a_change_is_applied_and_nothing_else_is() {
+    let directory = directory();
+    let directory = directory.path().join("c");
+    let source = Source::open(&directory, identity()).unwrap();
+    assert_eq!(source.applied().settings.config.mode, Mode::Enforce);
+    assert_eq!(source.reload(), Reload::Unchanged);
+    set_mode(&directory, Mode::Observe);
+    assert_eq!(source.reload(), Reload::Applied);
+    assert_eq!(source.applied().settings.config.mode, Mode::Observe);
+}
+
+#[test]
+fn what_is_refused_leaves_the_settings_in_force_and_is_said_once() {
+    let directory = directory();
+    let directory = directory.path().join("c");
+    let source = Source::open(&directory, identity()).unwrap();
+    let good = fs::read(directory.join(KEY_FILE)).unwrap();
+    for (file, content, says) in [
+        (CONFIG_FILE, &b"{"[..], "config.json: EOF"),
+        (KEY_FILE, b"nothing", "tls.key: "),
+        (CA_FILE, b"", "ca.crt: there is no certificate in it"),
+    ] {
+        let before = fs::read(directory.join(file)).unwrap();
+        fs::write(directory.join(file), content).unwrap();
+        let Reload::Refused(refusal) = source.reload() else { panic!("{file} was not refused") };
+        assert!(refusal.contains(says), "{refusal:?}");
+        assert_eq!(source.reload(), Reload::Unchanged, "said once");
+        assert_eq!(source.refusal(), Some(refusal));
+        assert_eq!(source.applied().settings.config.mode, Mode::Enforce);
+        fs::write(directory.join(file), before).unwrap();
+        assert_eq!(source.reload(), Reload::Unchanged, "back to what is in force");
+        assert_eq!(source.refusal(), None);
+    }
+    fs::remove_file(directory.join(KEY_FILE)).unwrap();
+    assert!(matches!(source.reload(), Reload::Refused(refusal) if refusal.contains("tls.key: No such file")));
+    fs::write(directory.join(KEY_FILE), good).unwrap();
+    assert_eq!(source.reload(), Reload::Unchanged);
+}
+
+#[test]
+fn a_volume_is_read_through_its_swapped_link() {
+    let root = tempfile::tempdir().unwrap();
+    let files = directory();
+    for (version, mode) in [("..1", Mode::Observe), ("..2", Mode::Off)] {
+        fs::create_dir(root.path().join(version)).unwrap();
+        set_mode(&files.path().join("c"), mode);
+        for file in FILES {
+            fs::copy(files.path().join("c").join(file), root.path().join(version).join(file)).unwrap();
+        }
+    }
+    let link = |version: &str| {
+        std::os::unix::fs::symlink(version, root.path().join("..tmp")).unwrap();
+        fs::rename(root.path().join("..tmp"), root.path().join("..data")).unwrap();
+    };
+    link("..1");
+    let source = Source::open(root.path(), identity()).unwrap();
+    assert_eq!(source.applied().settings.config.mode, Mode::Observe);
+    link("..2");
+    assert_eq!(source.reload(), Reload::Applied);
+    assert_eq!(source.applied().settings.config.mode, Mode::Off);
+}

@@ -1,0 +1,65 @@
+//! Connections to the application in this pod.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::pool::Pool;
+use crate::io::{Conn, Stream, tune};
+
+/// Longest wait for the application to accept: it is in the same network namespace.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a connection is kept when the application does not say: less than Node's 5 s.
+const KEEP_DEFAULT: Duration = Duration::from_secs(3);
+/// How much earlier than the application we give a connection up.
+const KEEP_MARGIN: Duration = Duration::from_secs(1);
+/// Longest that a connection is kept, whatever the application says.
+const KEEP_MOST: Duration = Duration::from_secs(60);
+
+/// The local application.
+#[derive(Debug)]
+pub(crate) struct App {
+    address: SocketAddr,
+    pool: Pool<()>,
+}
+
+impl App {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, pool: Pool::new() }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// An idle connection that was used within `at_most`.
+    pub(crate) fn pooled(&self, at_most: Duration) -> Option<Conn> {
+        self.pool.take(&(), at_most)
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// The kernel's, or [`io::ErrorKind::TimedOut`] after 5 s. Nothing was sent.
+    pub(crate) async fn connect(&self) -> io::Result<Conn> {
+        let stream = timeout(CONNECT, TcpStream::connect(self.address)).await??;
+        tune(&stream)?;
+        Ok(Conn::new(Stream::Tcp(stream)))
+    }
+
+    /// Keeps a connection for the next request. `keep_alive` is what the application said of it.
+    pub(crate) fn put(&self, conn: Conn, keep_alive: Option<Duration>) {
+        let keep = keep_alive.map_or(KEEP_DEFAULT, |said| said.saturating_sub(KEEP_MARGIN).min(KEEP_MOST));
+        if !keep.is_zero() {
+            self.pool.put((), conn, keep);
+        }
+    }
+
+    /// Closes expired idle connections, and returns how many are left.
+    pub(crate) fn reap(&self) -> usize {
+        self.pool.reap()
+    }
+}
