@@ -41,10 +41,14 @@ fn run(args: &RunArgs) -> Result<()> {
     let app = args.app().context("--pod-ip and --pod-uid are needed")?;
     runtime(args.threads)?.block_on(async {
         let (mut first, mut all) = (Signals::new()?, Signals::new()?);
+        let second = async {
+            all.next().await;
+            all.next().await
+        };
         let bound = app.bind().await?;
         tokio::select! {
             _ = bound.run(first.next()) => Ok(()),
-            () = async { (all.next().await, all.next().await); } => anyhow::bail!("stopped at once by a second signal"),
+            _ = second => anyhow::bail!("stopped at once by a second signal"),
         }
     })
 }

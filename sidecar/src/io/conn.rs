@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{READ_SIZE, Stream};
@@ -83,6 +84,15 @@ impl Conn {
     pub(crate) fn is_quiet(&mut self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         self.inbox().is_empty() && self.poll_fill(&mut cx).is_pending()
+    }
+
+    /// Closes so that the other side sees a broken connection, not the end of a stream.
+    pub(crate) fn abort(self) {
+        if let Stream::Tcp(stream) = &self.stream {
+            // If it cannot be set, the connection is broken already. (A TLS stream that ends without
+            // its closing alert counts as broken by itself.)
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
     }
 
     /// Closes in a way that lets the other side read what was sent last: says that no more will come,

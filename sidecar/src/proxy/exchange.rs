@@ -25,6 +25,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::request::Request;
 use crate::io::{Conn, Outbox};
+use crate::shutdown::{Shutdown, Stage};
 use answer::Phase;
 
 /// How an exchange came to its end.
@@ -81,7 +82,7 @@ pub(super) struct Exchange<'c> {
     completed: Completed,
     /// The connection onward no longer takes the request, but may still have an answer to it.
     request_refused: Option<io::Error>,
-    draining: bool,
+    shutdown: &'c Shutdown,
     stall: Duration,
     progressed: Instant,
     alarm: Option<Pin<Box<Sleep>>>,
@@ -93,7 +94,7 @@ impl<'c> Exchange<'c> {
         onward: &'c mut Conn,
         request: &'c mut Request,
         to_client: &'c mut Outbox,
-        draining: bool,
+        shutdown: &'c Shutdown,
         stall: Duration,
     ) -> Self {
         Self {
@@ -104,7 +105,7 @@ impl<'c> Exchange<'c> {
             phase: Phase::default(),
             completed: Completed::default(),
             request_refused: None,
-            draining,
+            shutdown,
             stall,
             progressed: Instant::now(),
             alarm: None,
@@ -138,6 +139,13 @@ impl<'c> Exchange<'c> {
             }
         }
         self.poll_stalled(cx)
+    }
+
+    /// Whether the client's connection ends with this answer. Asked when the answer comes, which may be
+    /// long after the request.
+    fn closes(&self) -> bool {
+        let stopping = self.shutdown.stage() > Stage::Serving;
+        stopping || !self.request.answer.keep_alive || !self.request.body.is_complete()
     }
 
     fn complete(&mut self) -> Outcome {

@@ -71,7 +71,7 @@ impl Request {
                 Decision::Local(Local::Owned(tagged)) => Some(tagged.tag_span.clone()),
                 _ => None,
             },
-            identity_encoding: !matches!(reading, Reading::Pass),
+            identity_encoding: matches!(reading, Reading::Tag(_)),
             forwarded_for: match side {
                 Side::Client => applied.settings.forwarded_for(peer),
                 Side::Peer => None,

@@ -32,8 +32,8 @@ enum Next {
     Request,
     /// It ends, in a way that lets the client read the answer.
     Close,
-    /// It ends at once.
-    Drop,
+    /// It breaks, so that nobody takes half an answer for a whole one.
+    Abort,
     Tunnel(Conn, Way),
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn serve<H: Send + 'static>(
         match next {
             Ok(Next::Request) => {}
             Ok(Next::Close) => return client.linger().await,
-            Ok(Next::Drop) => return,
+            Ok(Next::Abort) => return client.abort(),
             Ok(Next::Tunnel(onward, way)) => {
                 // A task of its own, so that a tunnel does not keep the space that requests need.
                 let tunnel = Tunnel::new(client, onward, proxy.timeouts.stall);
@@ -155,10 +155,9 @@ async fn answer(
         };
         let Onward { conn: mut onward, reused } = onward;
         let mut to_client = Outbox::default();
-        let draining = proxy.shutdown.stage() > Stage::Serving;
-        let stall = proxy.timeouts.stall;
-        let ended =
-            Exchange::new(client, &mut onward, &mut request, &mut to_client, draining, stall).run().await;
+        let (shutdown, stall) = (&proxy.shutdown, proxy.timeouts.stall);
+        let exchange = Exchange::new(client, &mut onward, &mut request, &mut to_client, shutdown, stall);
+        let ended = exchange.run().await;
         let failure = match ended {
             Ok(Outcome::Switched) => return Ok(Next::Tunnel(onward, way)),
             Ok(Outcome::Complete(completed)) => {
@@ -179,7 +178,7 @@ async fn answer(
         let refusal = explain(proxy, way, &failure);
         return match refusal {
             Some(refusal) if to_client.written() == 0 => Err(refusal),
-            _ => Ok(Next::Drop),
+            _ => Ok(Next::Abort),
         };
     }
 }

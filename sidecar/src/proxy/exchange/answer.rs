@@ -105,6 +105,7 @@ impl Exchange<'_> {
 
     /// Looks for the head; true when there was one.
     fn receive_head(&mut self) -> Result<bool, Failure> {
+        let close = self.closes();
         let Phase::Head { searched, interim } = &mut self.phase else { return Ok(false) };
         let Some(end) = find_head_end(self.onward.inbox(), *searched).map_err(Failure::BadAnswer)? else {
             *searched = self.onward.inbox().len();
@@ -114,11 +115,7 @@ impl Exchange<'_> {
         let mut slots = header_slots();
         let head = ResponseHead::parse(&self.onward.inbox()[..end], rules.to_head, &mut slots);
         let head = head.map_err(Failure::BadAnswer)?;
-        let hop = ResponseHop {
-            close: self.draining || !rules.keep_alive || !self.request.body.is_complete(),
-            to_http_1_0: rules.to_http_1_0,
-            content_length: None,
-        };
+        let hop = ResponseHop { close, to_http_1_0: rules.to_http_1_0, content_length: None };
         let next = match head.status {
             101 if rules.websocket => Phase::Switched,
             101 => return Err(Failure::BadAnswer(Malformed::Syntax)),
@@ -232,7 +229,7 @@ impl Exchange<'_> {
         let replaced = tagged.as_ref().map(|answer| answer.body.as_bytes());
         let until_close = head.framing == Framing::UntilClose && replaced.is_none();
         let hop = ResponseHop {
-            close: self.draining || !rules.keep_alive || !self.request.body.is_complete(),
+            close: self.closes(),
             to_http_1_0: rules.to_http_1_0,
             content_length: replaced.map(<[u8]>::len),
         };

@@ -1,0 +1,92 @@
+# The commands of this repository. `make` alone lists them.
+#
+# What is expensive is kept outside the tree, by version, in $(CACHE): Kubernetes' components and
+# cargo-deny. Removing that directory costs time, nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/socketio-affinity
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)/bin/cargo-deny
+NODE_PROGRAMS := examples/chat tests/load tests/integration/node
+IMAGES := target/images
+CLUSTER := target/debug/cluster
+
+say = @printf '\n==> %s\n' "$(1)"
+
+.PHONY: help demo test lint deny unit e2e images cluster prerequisites node-modules clean
+
+help: ## List the commands
+	@printf 'socketio-affinity\n\n'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+demo: cluster images ## Show a real cluster without and with the sidecar; runs until Ctrl-C
+	$(call say,starting a cluster for the demo)
+	cargo build --package socketio-affinity-tests --bin demo
+	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) $(CURDIR)/target/debug/demo
+
+test: lint deny unit e2e ## Run all tests, those on a real cluster included
+	@printf '\nAll tests passed.\n'
+
+lint: prerequisites ## Check formatting and lints
+	$(call say,formatting and lints)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- --deny warnings
+
+deny: $(CARGO_DENY) ## Check licences, sources and advisories of all dependencies
+	$(call say,dependencies: licences - sources - bans)
+	$(CARGO_DENY) --workspace check licenses sources bans
+	$(call say,dependencies: advisories)
+	@if $(CARGO_DENY) fetch db; then \
+		$(CARGO_DENY) --workspace check advisories; \
+	else \
+		echo 'The advisory database cannot be fetched from here: advisories were NOT checked.'; \
+	fi
+
+unit: prerequisites node-modules ## Run unit and integration tests, with real Socket.IO servers and clients
+	$(call say,unit and integration tests)
+	cargo build --workspace --all-targets --all-features
+	cargo test --workspace
+	cd tests/load && npm test --silent
+
+e2e: cluster images ## Run the end-to-end tests on a real cluster
+	$(call say,end-to-end tests on a real cluster)
+	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
+	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
+		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1
+
+images: prerequisites node-modules ## Make the images that go onto the cluster
+	$(call say,images)
+	cargo build --release --package socketio-sidecar
+	cargo build --package socketio-affinity-tests --bin cluster
+	mkdir -p $(IMAGES)
+	$(CLUSTER) image sidecar --bin target/release/socketio-sidecar --out $(IMAGES)/sidecar.tar
+	$(CLUSTER) image node-app --dir examples/chat --entry server.js --tag socketio-affinity/chat:dev --out $(IMAGES)/chat.tar
+	$(CLUSTER) image node-app --dir tests/load --entry load.js --tag socketio-affinity/load:dev --out $(IMAGES)/load.tar
+
+cluster: prerequisites ## Build what a cluster needs, unless it is built already
+	$(call say,the cluster's components)
+	cargo build --package socketio-affinity-tests --bin cluster
+	$(CLUSTER) build
+
+prerequisites:
+	@for tool in cargo c++ go node npm; do \
+		command -v $$tool >/dev/null || { echo "$$tool is missing; install Rust, a C++ compiler, Go and Node.js first (see README.md)."; exit 1; }; \
+	done
+
+node-modules: $(NODE_PROGRAMS:%=%/node_modules/.package-lock.json)
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	$(call say,npm packages of $*)
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
+
+$(CARGO_DENY):
+	$(call say,cargo-deny $(CARGO_DENY_VERSION) - built once)
+	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)
+
+clean: ## Remove what was built in the tree
+	cargo clean
+	rm -rf $(NODE_PROGRAMS:%=%/node_modules)
