@@ -1,0 +1,60 @@
+//! The control plane is not in the data path.
+
+use std::process::Command;
+use std::time::Duration;
+
+use socketio_sidecar_core::config::Mode;
+use support::deployment::{Chat, Kubectl, Variant, wait_for};
+
+use crate::load;
+
+const STOPPED: Duration = Duration::from_secs(60);
+
+#[test]
+fn traffic_and_forwarding_go_on_without_dns_and_api_server() {
+    let chat = Chat::deploy(Variant::With(Mode::Enforce)).unwrap();
+    let run = load(&chat, 90).start().unwrap();
+    run.wait_until_connected().unwrap();
+    let forwarded =
+        || chat.metric("socketio_sidecar_requests_total", r#"decision="forward",from="client""#).unwrap();
+    let before = forwarded();
+    let stopped = Stopped::stop(&["coredns", "kube-apiserver"]);
+    assert!(Kubectl::run(&["get", "pods"]).is_err(), "the API server still answers");
+    std::thread::sleep(STOPPED);
+    drop(stopped);
+    wait_for("the API server to be back", Duration::from_secs(60), || {
+        Ok(Kubectl::run(&["get", "--raw", "/readyz"]).ok())
+    })
+    .unwrap();
+    let (summary, _) = run.finish().unwrap();
+    let after = forwarded();
+    assert!(summary.ok, "{:?}", summary.total);
+    assert_eq!((summary.total.faults, summary.total.disconnects), (0, 0), "{:?}", summary.total);
+    assert!(after > before + 500.0, "forwarding went on: {before} before, {after} after");
+}
+
+/// Components that are stopped for as long as this lives.
+struct Stopped(&'static [&'static str]);
+
+impl Stopped {
+    fn stop(names: &'static [&'static str]) -> Self {
+        let stopped = Self(names);
+        for name in names {
+            component("stop", name);
+        }
+        stopped
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for name in self.0 {
+            component("start", name);
+        }
+    }
+}
+
+fn component(verb: &str, name: &str) {
+    let done = Command::new(env!("CARGO_BIN_EXE_cluster")).args(["component", verb, name]).status().unwrap();
+    assert!(done.success(), "`cluster component {verb} {name}` failed; only the local cluster can do this");
+}

@@ -1,0 +1,83 @@
+//! A sidecar dies without warning.
+
+use std::fs;
+
+use socketio_sidecar_core::config::Mode;
+use support::deployment::{Chat, Kubectl, Pod, Variant, wait_for};
+
+use crate::load;
+use crate::sidecar_logs::{FollowedLogs, sessions};
+
+#[test]
+fn a_killed_sidecar_costs_only_the_sessions_that_ran_through_it() {
+    let chat = Chat::deploy(Variant::With(Mode::Enforce)).unwrap();
+    let run = load(&chat, 45).start().unwrap();
+    run.wait_until_connected().unwrap();
+    let pods = chat.pods().unwrap();
+    let logs = FollowedLogs::follow(&pods);
+    let killed = &pods[0];
+    kill_sidecar(killed);
+    wait_for("the sidecar to be started again", std::time::Duration::from_secs(60), || {
+        Ok((restarts(killed) >= 1).then_some(()))
+    })
+    .unwrap();
+    let (summary, events) = run.finish().unwrap();
+
+    // What the other sidecars say came from the killed one, which can say nothing itself.
+    let came_from_killed =
+        |line: &crate::sidecar_logs::TunnelLine| line.peer.starts_with(&format!("{}:", killed.ip));
+    let others = logs.tunnels(|pod| pod.name != killed.name);
+    let through_killed = sessions(others.iter().filter(|line| line.from == "peer" && came_from_killed(line)));
+    let ended: Vec<_> = events.iter().filter(|event| event.event == "disconnect").collect();
+    let unexplained: Vec<_> = ended
+        .iter()
+        // Which connections a poll took is nowhere recorded; that they come back is seen below.
+        .filter(|event| event.mode != "polling")
+        .filter(|event| event.pod.as_ref() != Some(&killed.name))
+        .filter(|event| event.sid.as_ref().is_none_or(|sid| !through_killed.contains(sid)))
+        .collect();
+    assert!(
+        unexplained.is_empty(),
+        "{} of {} ended sessions: {unexplained:?}",
+        unexplained.len(),
+        ended.len()
+    );
+    assert!(!ended.is_empty(), "a sidecar was killed, and nobody noticed: nothing was tested");
+
+    let total = &summary.total;
+    assert_eq!((total.lost, total.violation_count), (0, 0), "nothing hangs: {total:?}");
+    assert_eq!(total.connected_at_end, 200, "everyone is back: {total:?}");
+    let polling = &summary.by_mode["polling"];
+    assert!(
+        polling.disconnects < polling.clients,
+        "sessions that ran through other pods only go on: {polling:?}"
+    );
+    let websocket = &summary.by_mode["websocket"];
+    assert!(websocket.disconnects < websocket.clients, "{websocket:?}");
+}
+
+/// Kills it from the machine that the node runs on: its container has no shell.
+fn kill_sidecar(pod: &Pod) {
+    let uid = pod.uid.replace('-', "_");
+    let is_sidecar_of_pod = |directory: &std::path::Path| {
+        let read = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
+        let cgroup = read("cgroup");
+        read("cmdline").contains("socketio-sidecar") && (cgroup.contains(&pod.uid) || cgroup.contains(&uid))
+    };
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let found: Vec<_> = processes.filter(|directory| is_sidecar_of_pod(directory)).collect();
+    let [process] = &found[..] else {
+        panic!(
+            "the sidecar of {} is not a process of this machine ({found:?}); run this where the node runs",
+            pod.name
+        )
+    };
+    let pid = process.file_name().unwrap().to_str().unwrap();
+    let killed = std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap();
+    assert!(killed.success());
+}
+
+fn restarts(pod: &Pod) -> u64 {
+    let pod = Kubectl::json(&["get", "pod", &pod.name]).unwrap();
+    pod["status"]["initContainerStatuses"][0]["restartCount"].as_u64().unwrap_or_default()
+}

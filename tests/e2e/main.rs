@@ -1,0 +1,21 @@
+//! The product on a real cluster, with real clients. Run by `make test` inside `cluster run`, one test
+//! after the other: they share the cluster, and each puts the chat on it anew.
+//!
+//! A test that cannot run on a cluster fails and says why; it is never skipped.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
+
+mod control_plane;
+mod foreign_tags;
+mod killed_sidecar;
+mod observe;
+mod scaling;
+mod sessions;
+mod sidecar_logs;
+
+use support::deployment::{Chat, Load};
+
+/// 200 clients, a third each of polling only, polling with an
+/// upgrade, and WebSocket only.
+fn load(chat: &Chat, seconds: u32) -> Load {
+    Load { url: chat.url().unwrap(), transport: &["--mix"], clients: 200, seconds }
+}

@@ -1,0 +1,178 @@
+//! The example chat, without and with the sidecar.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use socketio_sidecar::init::{Init, init};
+use socketio_sidecar_core::config::Mode;
+
+use super::{Kubectl, wait_for};
+
+/// Longest wait for pods to come or go.
+const PODS: Duration = Duration::from_secs(180);
+
+/// Which manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// `without-sidecar.yaml`.
+    Without,
+    /// `with-sidecar.yaml`, in this mode.
+    With(Mode),
+}
+
+/// A running deployment of the chat.
+#[derive(Debug)]
+pub struct Chat {
+    name: &'static str,
+    variant: Variant,
+}
+
+/// One of its pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its IP.
+    pub ip: String,
+}
+
+impl Chat {
+    /// Puts the chat on the cluster anew, three replicas of it, and waits until all are ready.
+    ///
+    /// # Errors
+    /// What `kubectl` said, or what was waited for in vain.
+    pub fn deploy(variant: Variant) -> Result<Self> {
+        let manifests = manifests();
+        let apply = |file: &str| {
+            let path = manifests.join(file);
+            Kubectl::run(&["apply", "--filename", &path.to_string_lossy()]).map(drop)
+        };
+        apply("namespace.yaml")?;
+        let (name, file) = match variant {
+            Variant::Without => ("chat-without", "without-sidecar.yaml"),
+            Variant::With(_) => ("chat-with", "with-sidecar.yaml"),
+        };
+        let chat = Self { name, variant };
+        chat.remove()?;
+        if let Variant::With(mode) = variant {
+            write_configuration(mode)?;
+        }
+        apply(file)?;
+        chat.wait_until_ready()?;
+        Ok(chat)
+    }
+
+    /// Removes what an earlier deployment left, and waits until its pods are gone.
+    fn remove(&self) -> Result<()> {
+        Kubectl::run(&["delete", "deployment", self.name, "--ignore-not-found", "--grace-period=1"])?;
+        // Nobody is connected, so nobody needs the grace that its pods ask for.
+        Kubectl::run(&["delete", "pods", &self.selector(), "--grace-period=1", "--wait=false"])?;
+        wait_for("the earlier pods to go", PODS, || Ok(self.pods()?.is_empty().then_some(())))
+    }
+
+    /// Changes the number of replicas, without waiting.
+    ///
+    /// # Errors
+    /// What `kubectl` said.
+    pub fn scale(&self, replicas: u32) -> Result<()> {
+        Kubectl::run(&["scale", "deployment", self.name, &format!("--replicas={replicas}")]).map(drop)
+    }
+
+    /// Waits until all replicas are ready and pods that are going are gone.
+    ///
+    /// # Errors
+    /// What was waited for in vain.
+    pub fn wait_until_ready(&self) -> Result<()> {
+        let timeout = format!("--timeout={}s", PODS.as_secs());
+        Kubectl::run(&["rollout", "status", "deployment", self.name, &timeout])?;
+        wait_for("the pods to be as many as the deployment has", PODS, || {
+            let replicas = Kubectl::json(&["get", "deployment", self.name])?["spec"]["replicas"].clone();
+            Ok((replicas == self.pods()?.len()).then_some(()))
+        })
+    }
+
+    /// The pods that are there now, going or not.
+    ///
+    /// # Errors
+    /// What `kubectl` said.
+    pub fn pods(&self) -> Result<Vec<Pod>> {
+        let list = Kubectl::json(&["get", "pods", &self.selector()])?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let pods = list["items"].as_array().context("kubectl listed no items")?;
+        Ok(pods
+            .iter()
+            .map(|pod| Pod {
+                name: text(&pod["metadata"]["name"]),
+                uid: text(&pod["metadata"]["uid"]),
+                ip: text(&pod["status"]["podIP"]),
+            })
+            .collect())
+    }
+
+    /// The Service's address, so that clients need no DNS.
+    ///
+    /// # Errors
+    /// What `kubectl` said.
+    pub fn url(&self) -> Result<String> {
+        let service = Kubectl::json(&["get", "service", self.name])?;
+        let ip = service["spec"]["clusterIP"].as_str().context("the Service has no address")?;
+        Ok(format!("http://{ip}"))
+    }
+
+    /// A counter or gauge of the sidecars, summed over all pods and labels that contain `labels`.
+    ///
+    /// # Errors
+    /// What `kubectl` said.
+    pub fn metric(&self, name: &str, labels: &str) -> Result<f64> {
+        let mut sum = 0.0;
+        for pod in self.pods()? {
+            let path =
+                format!("/api/v1/namespaces/{}/pods/{}:7902/proxy/metrics", super::NAMESPACE, pod.name);
+            let text = Kubectl::run(&["get", "--raw", &path])?;
+            sum += text
+                .lines()
+                .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])))
+                .filter(|line| line.contains(labels))
+                .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+                .sum::<f64>();
+        }
+        Ok(sum)
+    }
+
+    /// What was deployed.
+    pub fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    fn selector(&self) -> String {
+        format!("--selector=app.kubernetes.io/name={}", self.name)
+    }
+}
+
+/// Makes a configuration as the documentation says to, and puts it into the Secret.
+fn write_configuration(mode: Mode) -> Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let directory = temporary.path().join("chat-config");
+    init(&Init { directory: directory.clone(), cluster: "example-chat".to_owned(), mode, valid_days: 2 })?;
+    let mut data = BTreeMap::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        data.insert(entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path())?);
+    }
+    Kubectl::apply(&serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "chat-sidecar"},
+        "stringData": data,
+    }))
+}
+
+fn manifests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/chat/k8s")
+}

@@ -1,0 +1,203 @@
+//! The load program in a pod of its own: real clients, and what they saw.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Kubectl, NAMESPACE, wait_for};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Against which address.
+    pub url: String,
+    /// `--transport …` or `--mix`.
+    pub transport: &'static [&'static str],
+    /// How many clients.
+    pub clients: u32,
+    /// How long, after the ramp.
+    pub seconds: u32,
+}
+
+/// A load program that runs or has run.
+#[derive(Debug)]
+pub struct LoadRun {
+    pod: String,
+    clients: u32,
+    limit: Duration,
+}
+
+/// The program's last line.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Summary {
+    /// Nothing failed.
+    pub ok: bool,
+    /// All clients together.
+    #[serde(flatten)]
+    pub total: ModeSummary,
+    /// By `polling`, `default` and `websocket`.
+    pub by_mode: BTreeMap<String, ModeSummary>,
+}
+
+/// What some of the clients saw.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ModeSummary {
+    /// How many there were.
+    pub clients: u64,
+    /// How many were connected when the sending ended.
+    pub connected_at_end: u64,
+    /// How many never were.
+    pub never_connected: u64,
+    /// Sessions in all.
+    pub connects: u64,
+    /// Failed attempts to connect.
+    pub connect_errors: u64,
+    /// Sessions that ended without being asked to.
+    pub disconnects: u64,
+    /// Failed transport upgrades.
+    pub upgrade_errors: u64,
+    /// Why attempts to connect failed.
+    pub connect_error_kinds: BTreeMap<String, u64>,
+    /// Why sessions ended.
+    pub disconnect_kinds: BTreeMap<String, u64>,
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages acknowledged.
+    pub acked: u64,
+    /// Messages never answered although their session went on.
+    pub lost: u64,
+    /// Duplicates, gaps, and messages out of order.
+    pub violation_count: u64,
+    /// Everything that should not be.
+    pub faults: u64,
+    /// Round trips.
+    pub rtt_ms: Percentiles,
+}
+
+/// Times in milliseconds.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Percentiles {
+    /// The median, if there is one.
+    pub p50: Option<f64>,
+    /// The 99th percentile, if there is one.
+    pub p99: Option<f64>,
+}
+
+/// One of the program's other lines that matter here.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Event {
+    /// `connect`, `disconnect`, `connect_error`, `progress`, …
+    pub event: String,
+    /// When, in RFC 3339.
+    #[serde(default)]
+    pub t: String,
+    /// Which client.
+    #[serde(default)]
+    pub client: u64,
+    /// `polling`, `default` or `websocket`.
+    #[serde(default)]
+    pub mode: String,
+    /// Which pod held the session.
+    #[serde(default)]
+    pub pod: Option<String>,
+    /// The hash of the session's sid.
+    #[serde(default)]
+    pub sid: Option<String>,
+    /// Why.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// In `progress`: clients connected now.
+    #[serde(default)]
+    pub connected: u32,
+}
+
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+impl Load {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// What `kubectl` said.
+    pub fn start(&self) -> Result<LoadRun> {
+        let pod = format!("load-{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        let (clients, duration) = (self.clients.to_string(), format!("{}s", self.seconds));
+        let mut args = vec!["--json", "--url", &self.url, "--clients", &clients, "--duration", &duration];
+        args.extend(self.transport);
+        Kubectl::apply(&json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": pod, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/name": "load"}},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "enableServiceLinks": false,
+                "terminationGracePeriodSeconds": 1,
+                "securityContext": {
+                    "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [{
+                    "name": "load",
+                    "image": "socketio-affinity/load:dev",
+                    "imagePullPolicy": "IfNotPresent",
+                    "args": args,
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }],
+            },
+        }))?;
+        // The program bounds its ramp and its end to some seconds each.
+        Ok(LoadRun { pod, clients: self.clients, limit: Duration::from_secs(u64::from(self.seconds) + 90) })
+    }
+
+    /// Starts it and waits for its end.
+    ///
+    /// # Errors
+    /// As [`Self::start`] and [`LoadRun::finish`].
+    pub fn run(&self) -> Result<(Summary, Vec<Event>)> {
+        self.start()?.finish()
+    }
+}
+
+impl LoadRun {
+    /// Waits until all clients are connected.
+    ///
+    /// # Errors
+    /// What was waited for in vain.
+    pub fn wait_until_connected(&self) -> Result<()> {
+        wait_for("all clients to be connected", self.limit, || {
+            let Ok(tail) = Kubectl::run(&["logs", &self.pod, "--tail=20"]) else { return Ok(None) };
+            let mut events = tail.lines().rev().filter_map(|line| serde_json::from_str::<Event>(line).ok());
+            let latest = events.find(|event| event.event == "progress");
+            Ok(latest.filter(|progress| progress.connected == self.clients).map(drop))
+        })
+    }
+
+    /// Waits for the program's end, and returns what it saw. Its pod is removed.
+    ///
+    /// # Errors
+    /// What was waited for in vain, or what the program said in place of a summary.
+    pub fn finish(self) -> Result<(Summary, Vec<Event>)> {
+        wait_for("the load program to end", self.limit, || {
+            let phase = Kubectl::run(&["get", "pod", &self.pod, "--output=jsonpath={.status.phase}"])?;
+            Ok(matches!(phase.as_str(), "Succeeded" | "Failed").then_some(()))
+        })?;
+        let log = Kubectl::run(&["logs", &self.pod])?;
+        Kubectl::run(&["delete", "pod", &self.pod, "--wait=false"])?;
+        #[derive(Deserialize)]
+        struct LastLine {
+            summary: Summary,
+        }
+        let last = log.lines().last().context("the load program printed nothing")?;
+        let Ok(LastLine { summary }) = serde_json::from_str(last) else {
+            bail!("the load program ended with: {last}");
+        };
+        let events = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Ok((summary, events))
+    }
+}
