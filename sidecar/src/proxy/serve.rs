@@ -13,7 +13,7 @@ use super::exchange::{Completed, Exchange, Failure, Outcome};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::route::{NoWay, Onward, Way};
-use super::tunnel::Tunnel;
+use super::tunnel::{End, Tunnel};
 use super::{Proxy, Side};
 use crate::io::{Conn, Outbox};
 use crate::metrics::Counted;
@@ -80,10 +80,12 @@ pub(super) async fn serve<H: Send + 'static>(
             Ok(Next::Abort) => return client.abort(),
             Ok(Next::Tunnel(onward, way)) => {
                 // A task of its own, so that a tunnel does not keep the space that requests need.
+                let open = Counted::new(proxy.metrics.tunnels.with_label_values(&[way.label()]));
                 let tunnel = Tunnel::new(client, onward, proxy.timeouts.stall);
-                let session = session_of(&decision);
-                let shutdown = proxy.shutdown.clone();
-                return shutdown.spawn(run_tunnel(proxy, tunnel, way, session, peer, side, held));
+                let about = About { way, session: session_of(&decision), peer, side };
+                return proxy
+                    .shutdown
+                    .spawn_tunnel(|deadline| run_tunnel(open, tunnel, about, deadline, held));
             }
             Err(refusal) => return refuse(&proxy, client, peer, side, refusal, to_head).await,
         }
@@ -248,30 +250,38 @@ fn session_of(decision: &Decision) -> Option<SidHash> {
     }
 }
 
-async fn run_tunnel<H>(
-    proxy: Arc<Proxy>,
-    tunnel: Tunnel,
+/// What the log says of a tunnel.
+struct About {
     way: Way,
     session: Option<SidHash>,
     peer: SocketAddr,
     side: Side,
+}
+
+/// Runs a tunnel to its end, and says so in one line.
+async fn run_tunnel<H>(
+    open: Counted,
+    mut tunnel: Tunnel,
+    about: About,
+    deadline: impl Future<Output = ()>,
     held: H,
 ) {
-    let _open = Counted::new(proxy.metrics.tunnels.with_label_values(&[way.label()]));
     let started = Instant::now();
-    // Only what a tunnel needs may live as long as the tunnel.
-    drop(proxy);
-    let ended = tunnel.run().await;
-    drop(held);
+    let end = tokio::select! {
+        end = tunnel.run() => end,
+        () = deadline => End::Shutdown,
+    };
     tracing::info!(
-        %peer,
-        from = side.label(),
-        to = way.label(),
-        session = session.map(tracing::field::display),
+        peer = %about.peer,
+        from = about.side.label(),
+        to = about.way.label(),
+        session = about.session.map(tracing::field::display),
         seconds = started.elapsed().as_secs(),
-        bytes_up = ended.bytes_up,
-        bytes_down = ended.bytes_down,
-        ended_by = ended.by.label(),
+        bytes_up = tunnel.bytes_up(),
+        bytes_down = tunnel.bytes_down(),
+        ended_by = end.label(),
         "WebSocket closed"
     );
+    tunnel.close(end).await;
+    drop((open, held));
 }

@@ -27,6 +27,8 @@ pub(super) enum End {
     Onward,
     /// One side did not take what was sent to it.
     Stalled,
+    /// This sidecar stopped, and its deadline came.
+    Shutdown,
 }
 
 impl End {
@@ -35,6 +37,7 @@ impl End {
             Self::Client => "client",
             Self::Onward => "onward",
             Self::Stalled => "stalled",
+            Self::Shutdown => "shutdown",
         }
     }
 }
@@ -58,14 +61,6 @@ pub(super) struct Tunnel {
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-/// How a tunnel ended, and how many bytes it carried.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) by: End,
-    pub(super) bytes_up: u64,
-    pub(super) bytes_down: u64,
-}
-
 impl Tunnel {
     /// `client` may already have sent something, which is passed on first.
     pub(super) fn new(mut client: Conn, onward: Conn, stall: Duration) -> Self {
@@ -83,16 +78,29 @@ impl Tunnel {
         }
     }
 
-    /// Runs until one side ends, then closes both.
-    pub(super) async fn run(mut self) -> Ended {
-        let by = poll_fn(|cx| self.poll(cx)).await;
-        let ended = Ended { by, bytes_up: self.up.outbox.written(), bytes_down: self.down.outbox.written() };
-        if by == End::Onward {
+    /// Runs until one side ends. Cancel safe: what was read is delivered when it is run again.
+    pub(super) async fn run(&mut self) -> End {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// How many bytes the application or the peer has taken from the client.
+    pub(super) fn bytes_up(&self) -> u64 {
+        self.up.outbox.written()
+    }
+
+    /// How many bytes the client has taken.
+    pub(super) fn bytes_down(&self) -> u64 {
+        self.down.outbox.written()
+    }
+
+    /// Closes both connections, after `end`.
+    pub(super) async fn close(self, end: End) {
+        let Self { client, onward, .. } = self;
+        drop(onward);
+        if end == End::Onward {
             // What the application said last must not be lost to a reset.
-            drop(self.onward);
-            self.client.linger().await;
+            client.linger().await;
         }
-        ended
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
