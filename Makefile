@@ -12,16 +12,20 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/socketio-affinity
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)/bin/cargo-deny
 NODE_PROGRAMS := examples/chat tests/load tests/integration/node
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+FUZZ_TARGETS := request_head chunked decision handshake
+FUZZ_SECONDS := 300
+SOAK_SECONDS := 3600
 IMAGES := target/images
 CLUSTER := target/debug/cluster
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test lint deny unit e2e images cluster prerequisites node-modules clean
+.PHONY: help demo test soak fuzz lint deny unit e2e images cluster prerequisites node-modules clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 demo: cluster images ## Show a real cluster without and with the sidecar; runs until Ctrl-C
 	$(call say,starting a cluster for the demo)
@@ -86,6 +90,26 @@ node-modules: $(NODE_PROGRAMS:%=%/node_modules/.package-lock.json)
 $(CARGO_DENY):
 	$(call say,cargo-deny $(CARGO_DENY_VERSION) - built once)
 	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)
+
+soak: fuzz cluster images ## Run what takes long: fuzzing, and an hour of load on a real cluster
+	$(call say,$(SOAK_SECONDS) s of load on a real cluster)
+	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
+		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1 with_the_sidecar_nothing_fails
+
+# What cargo-fuzz passes to the compiler, which also works with a stable one.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+
+fuzz: prerequisites ## Fuzz each target for FUZZ_SECONDS (300)
+	$(call say,fuzzing: $(FUZZ_TARGETS) - $(FUZZ_SECONDS) s each)
+	RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --release --target-dir target/fuzz --target $(HOST) --package socketio-sidecar-core-fuzz
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$target; \
+		target/fuzz/$(HOST)/release/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 \
+			-artifact_prefix=target/fuzz/$$target- target/fuzz/corpus/$$target; \
+	done
 
 clean: ## Remove what was built in the tree
 	cargo clean

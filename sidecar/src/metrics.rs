@@ -1,6 +1,9 @@
 //! What is counted, under `/metrics`. Never a sid, an address or an object's name: labels are words of
 //! this file.
 
+use std::fmt::Write;
+
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -13,6 +16,7 @@ use crate::proxy::Side;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    reference: String,
     requests: IntCounterVec,
     pub(crate) handshakes: IntCounter,
     pub(crate) tagged: IntCounter,
@@ -31,8 +35,58 @@ pub struct Metrics {
     pub(crate) owner_connect_seconds: Histogram,
 }
 
+const REFERENCE_HEAD: &str = "\
+# Metrics of the sidecar
+
+On the admin port, under `/metrics`. A test holds this page against the code.
+
+| metric | kind | labels | what it says |
+| --- | --- | --- | --- |
+";
+
 /// Buckets for answers, of which a poll's may take as long as a pingInterval.
 const ANSWER_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0];
+
+/// Registers metrics, and takes down what they are.
+struct Definitions {
+    registry: Registry,
+    reference: String,
+}
+
+impl Definitions {
+    fn opts(&mut self, name: &str, help: &str, kind: &str, labels: &[&str]) -> Opts {
+        let name = format!("socketio_sidecar_{name}");
+        let labels = labels.join(", ");
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.reference, "| `{name}` | {kind} | {labels} | {help} |");
+        Opts::new(name, help)
+    }
+
+    fn register<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&mut self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        let opts = self.opts(name, help, "counter", &[]);
+        self.register(IntCounter::with_opts(opts)?)
+    }
+
+    fn counters(&mut self, name: &str, labels: &[&str], help: &str) -> prometheus::Result<IntCounterVec> {
+        let opts = self.opts(name, help, "counter", labels);
+        self.register(IntCounterVec::new(opts, labels)?)
+    }
+
+    fn gauges(&mut self, name: &str, labels: &[&str], help: &str) -> prometheus::Result<IntGaugeVec> {
+        let opts = self.opts(name, help, "gauge", labels);
+        self.register(IntGaugeVec::new(opts, labels)?)
+    }
+
+    fn seconds(&mut self, name: &str, help: &str) -> prometheus::Result<Histogram> {
+        let opts = HistogramOpts::from(self.opts(name, help, "histogram", &[]));
+        self.register(Histogram::with_opts(opts.buckets(ANSWER_BUCKETS.into()))?)
+    }
+}
 
 impl Metrics {
     /// Registers everything.
@@ -40,98 +94,85 @@ impl Metrics {
     /// # Errors
     /// When two metrics have one name, which a test rules out.
     pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let name = |name: &str| format!("socketio_sidecar_{name}");
-        let counter = |short: &str, help: &str| {
-            let metric = IntCounter::with_opts(Opts::new(name(short), help))?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let counters = |short: &str, help: &str, labels: &[&str]| {
-            let metric = IntCounterVec::new(Opts::new(name(short), help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let gauges = |short: &str, help: &str, labels: &[&str]| {
-            let metric = IntGaugeVec::new(Opts::new(name(short), help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let seconds = |short: &str, help: &str| {
-            let metric =
-                Histogram::with_opts(HistogramOpts::new(name(short), help).buckets(ANSWER_BUCKETS.into()))?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
+        let mut define = Definitions { registry: Registry::new(), reference: REFERENCE_HEAD.to_owned() };
+        let d = &mut define;
         Ok(Self {
-            requests: counters(
+            requests: d.counters(
                 "requests_total",
-                "Requests by the side they came from and what was decided.",
                 &["from", "decision"],
+                "Requests by the side they came from and what was decided.",
             )?,
-            handshakes: counter(
+            handshakes: d.counter(
                 "handshakes_total",
                 "Polling handshakes of Engine.IO revision 4 sent to the application.",
             )?,
-            tagged: counter("handshakes_tagged_total", "Handshakes whose answer was given an owner tag.")?,
-            would_have_failed: counter(
+            tagged: d
+                .counter("handshakes_tagged_total", "Handshakes whose answer was given an owner tag.")?,
+            would_have_failed: d.counter(
                 "would_have_failed_total",
                 "In Observe: requests whose session the application did not know.",
             )?,
-            owner_gone: counters(
+            owner_gone: d.counters(
                 "owner_gone_total",
-                "Requests whose owner could not be reached, by reason.",
                 &["reason"],
+                "Requests whose owner could not be reached, by reason.",
             )?,
-            failures: counters(
+            failures: d.counters(
                 "failures_total",
-                "Requests that ended without a complete answer, by cause.",
                 &["cause"],
+                "Requests that ended without a complete answer, by cause.",
             )?,
-            malformed: counters(
+            malformed: d.counters(
                 "malformed_total",
-                "Messages refused for their HTTP syntax, by the side they came from.",
                 &["from"],
+                "Messages refused for their HTTP syntax, by the side they came from.",
             )?,
-            retries: counter(
+            retries: d.counter(
                 "retries_total",
                 "Requests sent again, on a new connection, of which nothing had been sent.",
             )?,
-            connections: gauges(
+            connections: d.gauges(
                 "connections_open",
+                &["from"],
                 "Connections accepted and open, by the side they came from.",
-                &["from"],
             )?,
-            connection_waits: counters(
+            connection_waits: d.counters(
                 "connection_limit_total",
-                "Times that accepting waited because the limit of open connections was reached.",
                 &["from"],
+                "Times that accepting waited because the limit of open connections was reached.",
             )?,
-            tunnels: gauges("tunnels_open", "WebSocket tunnels open, by where they lead.", &["to"])?,
-            idle: gauges(
+            tunnels: d.gauges("tunnels_open", &["to"], "WebSocket tunnels open, by where they lead.")?,
+            idle: d.gauges(
                 "idle_connections",
-                "Idle connections kept for the next request, by where they lead.",
                 &["to"],
+                "Idle connections kept for the next request, by where they lead.",
             )?,
-            reloads: counters(
+            reloads: d.counters(
                 "config_reloads_total",
-                "Changes of the configuration directory, by what became of them.",
                 &["result"],
+                "Changes of the configuration directory, by what became of them.",
             )?,
-            local_seconds: seconds(
+            local_seconds: d.seconds(
                 "local_request_seconds",
                 "From a request's head to the end of its answer, answered by the local application.",
             )?,
-            forward_seconds: seconds(
+            forward_seconds: d.seconds(
                 "forwarded_request_seconds",
                 "From a request's head to the end of its answer, forwarded to its owner.",
             )?,
-            owner_connect_seconds: seconds(
+            owner_connect_seconds: d.seconds(
                 "owner_connect_seconds",
                 "Time to connect to an owner, TLS included, or to find it gone.",
             )?,
-            registry,
+            registry: define.registry,
+            reference: define.reference,
         })
+    }
+
+    /// `docs/reference/metrics.md`.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        &self.reference
     }
 
     pub(crate) fn count_decision(&self, side: Side, decision: &Decision) {
