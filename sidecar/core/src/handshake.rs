@@ -64,7 +64,8 @@ struct OpenPacket<'p> {
 
 fn tag_payload(payload: &str, seal: impl FnOnce(&str) -> Option<String>) -> Option<TaggedAnswer> {
     let (packet, rest) = payload.split_at(payload.find(RECORD_SEPARATOR).unwrap_or(payload.len()));
-    let json = packet.strip_prefix('0')?;
+    // The deserializer would take an array's elements for the fields.
+    let json = packet.strip_prefix('0').filter(|json| json.trim_start().starts_with('{'))?;
     let open: OpenPacket<'_> = serde_json::from_str(json).ok()?;
     let sid: String = serde_json::from_str(open.sid.get()).ok()?;
     let tag = seal(&sid)?;

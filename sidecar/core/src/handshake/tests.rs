@@ -62,6 +62,7 @@ fn what_is_no_open_packet_of_revision_4_passes_unchanged() {
         "\u{0}\u{9}\u{7}0{\"sid\":\"a\"}",
         "0{\"sid\":\"a\",\"sid\":\"b\"}",
         "0{\"sid\":\"a\"}x",
+        "0[\"a\",[]]",
         "6",
         "___eio[0](\"97:0{\\\"sid\\\":\\\"abc\\\"}\");",
         "___eio[x](\"0{\\\"sid\\\":\\\"abc\\\"}\");",
