@@ -1,0 +1,144 @@
+//! Bodies pass in both directions, over one hop or two: whole, streamed, and never held whole.
+
+use support::harness::{
+    Config, NodeServer, Place, Polling, Scripted, Sidecar, Wire, client, eventually, get,
+};
+
+const MIB: usize = 1 << 20;
+
+#[tokio::test]
+async fn a_megabyte_passes_intact_in_both_directions_to_the_owner_here_and_elsewhere() {
+    let (config, owner, other) = (Config::new("enforce").await, Place::new(), Place::new());
+    let _server = NodeServer::start("v4", owner.app(), &["--max-body", "4000000"]).await;
+    let _sidecars = (Sidecar::start(&config, &owner).await, Sidecar::start(&config, &other).await);
+    let big = ["--messages", "2", "--binary", "1000000", "--big", "1000000"];
+    for transport in ["polling", "websocket"] {
+        let result = client("v4", transport, owner.clients(), &big).await;
+        assert_eq!(result["ok"], true, "{result}");
+    }
+
+    let session = Polling::join(owner.clients()).await;
+    let text: String = (0..MIB).map(|at| char::from(b'a' + u8::try_from(at * 7 / 5 % 26).unwrap())).collect();
+    for at in [owner.clients(), other.clients()] {
+        assert!(session.echo(at, &text).await == format!("[\"{text}\"]"), "the echo through {at} differs");
+    }
+}
+
+/// A request of so many bytes that the application does not read: how much memory does that take?
+#[tokio::test]
+async fn a_body_that_nobody_reads_is_not_held_by_the_sidecars() {
+    let (config, owner, other) = (Config::new("enforce").await, Place::new(), Place::new());
+    let app = Scripted::bind(owner.app()).await;
+    let (owner, other) = (Sidecar::start(&config, &owner).await, Sidecar::start(&config, &other).await);
+    let before = (owner.resident(), other.resident());
+    let sid = config.tagged("abc", &owner.place.owner());
+    let total = 64 * MIB;
+    for through in [&owner, &other] {
+        // Up: the application reads the head and no more.
+        let mut client = Wire::connect(through.place.clients()).await;
+        client
+            .send(format!(
+                "POST /socket.io/?EIO=4&sid={sid} HTTP/1.1\r\nHost: a\r\nContent-Length: {total}\r\n\r\n"
+            ))
+            .await;
+        let mut at_app = app.accept().await;
+        assert!(at_app.head().await.contains("sid=abc "));
+        let sending = tokio::spawn(async move {
+            for _ in 0..64 {
+                client.send_patiently(&[b'u'; MIB]).await;
+            }
+            client
+        });
+        stands_still(&owner, &other, before).await;
+        assert!(!sending.is_finished(), "64 MiB are not in any buffer");
+
+        // Then it reads on, and all of it is there; down, the client does not read.
+        let body = at_app.exactly(total).await;
+        assert!(body.iter().all(|byte| *byte == b'u'));
+        let mut client = sending.await.unwrap();
+        at_app.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n")).await;
+        let sending = tokio::spawn(async move {
+            for _ in 0..64 {
+                at_app.send_patiently(&[b'd'; MIB]).await;
+            }
+            at_app
+        });
+        stands_still(&owner, &other, before).await;
+        assert!(!sending.is_finished(), "64 MiB are not in any buffer");
+        let answer = client.answer().await;
+        assert!(answer.body.len() == total && answer.body.iter().all(|byte| *byte == b'd'));
+        drop(sending.await.unwrap());
+    }
+}
+
+/// Waits until nothing moves any more and checks the memory meanwhile.
+async fn stands_still(owner: &Sidecar, other: &Sidecar, before: (u64, u64)) {
+    for _ in 0..10 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let grown = (owner.resident().saturating_sub(before.0), other.resident().saturating_sub(before.1));
+        assert!(grown.0.max(grown.1) < 8 * MIB as u64, "the sidecars grew by {grown:?} bytes");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_reaches_a_client_that_is_still_sending() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let _server = NodeServer::start("v4", place.app(), &["--max-body", "1000"]).await;
+    let _sidecar = Sidecar::start(&config, &place).await;
+    let session = Polling::join(place.clients()).await;
+    let mut client = Wire::connect(place.clients()).await;
+    let target = session.target();
+    client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n")).await;
+    for _ in 0..10 {
+        if client.try_send([b'a'; 10_000]).await.is_err() {
+            break;
+        }
+    }
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.header("connection"), Some("close"), "where the next request begins is not known");
+    client.ended().await;
+}
+
+#[tokio::test]
+async fn chunked_bodies_pass_both_ways_with_their_trailers() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let _sidecar = Sidecar::start(&config, &place).await;
+    let mut client = Wire::connect(place.clients()).await;
+    client
+        .send("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=\"y\"\r\nabc\r\n")
+        .await;
+    let mut at_app = app.accept().await;
+    assert!(at_app.head().await.contains("Transfer-Encoding: chunked\r\n"));
+    // What has come is passed on at once.
+    at_app.expect("3;x=\"y\"\r\nabc\r\n").await;
+    client.send("0\r\nX-Sum: 1\r\n\r\n").await;
+    at_app.expect("0\r\nX-Sum: 1\r\n\r\n").await;
+
+    at_app.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n").await;
+    assert!(client.head().await.contains("Transfer-Encoding: chunked\r\n"));
+    client.expect("2\r\nhi\r\n").await;
+    at_app.send("0\r\nX-Sum: 2\r\n\r\n").await;
+    client.expect("0\r\nX-Sum: 2\r\n\r\n").await;
+
+    // Both connections go on.
+    client.send(get("/next")).await;
+    assert!(at_app.head().await.starts_with("GET /next "));
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_ends_after_the_stall_timeout() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--stall-timeout", "1"]).await;
+    let mut client = Wire::connect(place.clients()).await;
+    client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").await;
+    let mut at_app = app.accept().await;
+    at_app.head().await;
+    assert_eq!(client.answer().await.status, 408);
+    client.ended().await;
+    assert_eq!(at_app.rest().await, b"abc");
+    eventually("it is counted", async || sidecar.metric("failures_total", &["cause=\"stalled\""]).await == 1)
+        .await;
+}

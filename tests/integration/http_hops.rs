@@ -1,0 +1,131 @@
+//! What passes: the parts of HTTP/1.1 that are not simple.
+
+use std::time::Duration;
+
+use support::harness::{Config, Place, Scripted, Sidecar, Wire, get};
+
+/// A sidecar in front of a scripted application.
+async fn start() -> (Sidecar, Scripted) {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    (Sidecar::start(&config, &place).await, app)
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order_over_one_connection() {
+    let (sidecar, app) = start().await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    let post = "POST /two HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    client.send(format!("{}{post}{}", get("/one"), get("/three"))).await;
+    let mut at_app = app.accept().await;
+    for (line, body) in [("GET /one ", ""), ("POST /two ", "abc"), ("GET /three ", "")] {
+        let head = at_app.head().await;
+        assert!(head.starts_with(line), "{head}");
+        assert_eq!(at_app.body(&head).await, body.as_bytes());
+        // The next request is not sent before this answer.
+        at_app.is_silent(Duration::from_millis(50)).await;
+        at_app.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{line}", line.len())).await;
+    }
+    for line in ["GET /one ", "POST /two ", "GET /three "] {
+        assert_eq!(client.answer().await.text(), line);
+    }
+}
+
+#[tokio::test]
+async fn answers_without_a_body_leave_the_connection_in_step() {
+    let (sidecar, app) = start().await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    client.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut at_app = app.accept().await;
+    assert!(at_app.head().await.starts_with("HEAD "));
+    at_app.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").await;
+    assert_eq!(client.answer_to_head().await.header("content-length"), Some("1000"));
+    for (status, fields) in [(204, ""), (304, "Content-Length: 1000\r\nETag: \"x\"\r\n"), (304, "")] {
+        client.send(get("/x")).await;
+        at_app.head().await;
+        at_app.send(format!("HTTP/1.1 {status} Fine\r\n{fields}\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.body.len()), (status, 0));
+        assert!(answer.head.contains(fields));
+    }
+    client.send(get("/last")).await;
+    at_app.head().await;
+    at_app.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast").await;
+    assert_eq!(client.answer().await.text(), "last");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_continue_gets_it_from_the_application() {
+    let (sidecar, app) = start().await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n").await;
+    let mut at_app = app.accept().await;
+    assert!(at_app.head().await.contains("Expect: 100-continue\r\n"));
+    at_app.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 100);
+    assert_eq!(client.answer().await.header("link"), Some("</a>"));
+    client.send("abc").await;
+    at_app.expect("abc").await;
+    at_app.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nthen").await;
+    assert_eq!(client.answer().await.text(), "then");
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_keeps_its_connection_when_it_asks_to() {
+    let (sidecar, app) = start().await;
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    let mut at_app = None;
+    for asks in [true, true, false] {
+        let connection = if asks { "Connection: keep-alive\r\n" } else { "" };
+        client.send(format!("GET /x HTTP/1.0\r\n{connection}\r\n")).await;
+        if at_app.is_none() {
+            at_app = Some(app.accept().await);
+        }
+        let at_app = at_app.as_mut().unwrap();
+        at_app.head().await;
+        at_app.send(ok).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.header("connection"), Some(if asks { "keep-alive" } else { "close" }));
+    }
+    client.ended().await;
+}
+
+#[tokio::test]
+async fn a_body_until_close_ends_both_connections() {
+    let (sidecar, app) = start().await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    client.send(get("/x")).await;
+    let mut at_app = app.accept().await;
+    at_app.head().await;
+    at_app.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil").await;
+    at_app.send(" the end").await;
+    drop(at_app);
+    let answer = client.answer().await;
+    assert_eq!((answer.header("connection"), answer.text().as_str()), (Some("close"), "until the end"));
+}
+
+#[tokio::test]
+async fn fields_that_concern_one_hop_do_not_pass_and_framing_cannot_be_taken_away() {
+    let (sidecar, app) = start().await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    client
+        .send(
+            "POST /x HTTP/1.1\r\nHost: a\r\nConnection: content-length, x-hop\r\nKeep-Alive: 5\r\nX-Hop: 1\r\n\
+             X-End: 2\r\nProxy-Connection: close\r\nTE: trailers\r\nUpgrade: h2c\r\nContent-Length: 28\r\n\r\n\
+             GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+    let mut at_app = app.accept().await;
+    let head = at_app.head().await;
+    assert_eq!(
+        head,
+        "POST /x HTTP/1.1\r\nHost: a\r\nX-End: 2\r\nContent-Length: 28\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n"
+    );
+    // A body, no request.
+    at_app.expect("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    at_app
+        .send("HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(client.answer().await.head, "HTTP/1.1 200 OK\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n");
+}

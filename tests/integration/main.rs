@@ -1,0 +1,36 @@
+//! The sidecar as a whole: the real program, with real Socket.IO servers and clients, and byte by byte.
+//!
+//! | tests | ask |
+//! | --- | --- |
+//! | [`standalone`] | does every request find its session behind a round-robin proxy, as `docs/standalone.md` says? |
+//! | [`handshakes`], [`forwarded_for`], [`revision_3`] | what is changed on the way, and what is not? |
+//! | [`foreign_tags`], [`owner_gone`], [`peer_port`] | where does a request never go? |
+//! | [`aborts`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
+//! | [`strict_http`], [`http_hops`] | what is refused, and what passes? |
+//! | [`reload`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
+//! | [`secrets`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
+//!
+//! Everything they need is in `support::harness`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod aborts;
+mod bodies;
+mod command_line;
+mod foreign_tags;
+mod forwarded_for;
+mod handshakes;
+mod http_hops;
+mod images;
+mod keep_alive;
+mod limits;
+mod owner_gone;
+mod peer_port;
+mod purity;
+mod reference;
+mod reload;
+mod revision_3;
+mod secrets;
+mod shutdown;
+mod standalone;
+mod strict_http;

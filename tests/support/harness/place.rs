@@ -1,0 +1,80 @@
+//! A loopback IP of one's own, in place of a pod.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
+
+/// The application's port.
+pub const APP: u16 = 3000;
+/// The sidecar's port for clients.
+pub const CLIENTS: u16 = 7900;
+/// The sidecar's port for its peers.
+pub const PEERS: u16 = 7901;
+/// The sidecar's admin port.
+pub const ADMIN: u16 = 7902;
+
+/// Where one application and its sidecar run.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its IP.
+    pub ip: IpAddr,
+    /// What names it to other sidecars.
+    pub uid: String,
+}
+
+impl Place {
+    /// A place that no other test uses, in this process or another one.
+    #[must_use]
+    pub fn new() -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let last = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!((1..255).contains(&last), "out of loopback addresses: use fewer places");
+        let [.., high, low] = std::process::id().to_be_bytes();
+        // 127.0.0.0/16 is left to whatever else runs on the machine.
+        let ip = IpAddr::V4(Ipv4Addr::new(127, high.max(1), low, last));
+        Self { ip, uid: format!("uid-of-{ip}") }
+    }
+
+    /// The same IP, given to another pod.
+    #[must_use]
+    pub fn reused(&self) -> Self {
+        Self { ip: self.ip, uid: format!("{}-reused", self.uid) }
+    }
+
+    /// The application's address.
+    #[must_use]
+    pub fn app(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, APP)
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn clients(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, CLIENTS)
+    }
+
+    /// Where peers connect.
+    #[must_use]
+    pub fn peers(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, PEERS)
+    }
+
+    /// Where metrics are.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, ADMIN)
+    }
+
+    /// As tags name it.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        Owner { ip: self.ip, pod: PodDigest::of_uid(&self.uid), app_port: APP }
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::new()
+    }
+}
