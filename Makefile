@@ -52,8 +52,8 @@ deny: $(CARGO_DENY) ## Check licences, sources and advisories of all dependencie
 
 unit: prerequisites node-modules ## Run unit and integration tests, with real Socket.IO servers and clients
 	$(call say,unit and integration tests)
-	cargo build --workspace --all-targets --all-features
-	cargo test --workspace
+	cargo build --workspace --bins
+	SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar cargo test --workspace
 	cd tests/load && npm test --silent
 
 e2e: cluster images ## Run the end-to-end tests on a real cluster
