@@ -28,11 +28,11 @@ use crate::metrics::Metrics;
 use crate::settings::Source;
 
 /// Most connections at once; what comes then waits.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
 /// Longest that one connection stays open.
-const LIFETIME: Duration = Duration::from_secs(120);
+const LIFETIME: Duration = Duration::from_secs(10);
 /// Longest wait for a head.
-const HEAD: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(2);
 /// Longest wait for the application to accept the connection that asks whether it does.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -67,6 +67,7 @@ impl Admin {
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD)
+                    .keep_alive(false)
                     .serve_connection(TokioIo::new(stream), service);
                 // How a probe's connection ends is of no interest.
                 let _ = timeout(LIFETIME, connection).await;

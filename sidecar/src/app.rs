@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 
@@ -19,6 +19,10 @@ use crate::upstream::{App as AppUpstream, Peers};
 
 /// How often idle connections are looked through.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the certificate's end is looked at.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
+/// With fewer days left than this, the log says so every time.
+const CERTIFICATE_WARNING_DAYS: u32 = 14;
 
 /// What a sidecar is started with and keeps for its life.
 #[derive(Debug, Clone)]
@@ -94,8 +98,8 @@ impl App {
         let proxy = Arc::new(Proxy {
             source,
             metrics: Arc::new(Metrics::new()?),
-            app: AppUpstream::new(self.app),
-            peers: Peers::new(self.peer_listen.port()),
+            app: AppUpstream::new(self.app, self.timeouts.stall),
+            peers: Peers::new(self.peer_listen.port(), self.timeouts.stall),
             timeouts: self.timeouts,
             shutdown,
         });
@@ -142,9 +146,11 @@ impl Bound {
 async fn keep_house(proxy: Arc<Proxy>) {
     let mut reload = tokio::time::interval(RELOAD_INTERVAL);
     let mut reap = tokio::time::interval(REAP_INTERVAL);
+    let mut certificate = tokio::time::interval(CERTIFICATE_INTERVAL);
     loop {
         tokio::select! {
             _ = reload.tick() => look_for_changes(&proxy),
+            _ = certificate.tick() => look_at_certificate(&proxy),
             _ = reap.tick() => {
                 let idle = |to: &str, count: usize| {
                     proxy.metrics.idle.with_label_values(&[to]).set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -156,11 +162,23 @@ async fn keep_house(proxy: Arc<Proxy>) {
     }
 }
 
+fn look_at_certificate(proxy: &Proxy) {
+    let days = proxy.source.applied().tls.days_left(SystemTime::now());
+    proxy.metrics.certificate_days_left.set(days.into());
+    if days < CERTIFICATE_WARNING_DAYS {
+        tracing::warn!(
+            days,
+            "the peer certificate expires soon, and then nothing can be forwarded; replace it"
+        );
+    }
+}
+
 fn look_for_changes(proxy: &Proxy) {
     match proxy.source.reload() {
         Reload::Unchanged => {}
         Reload::Applied => {
             proxy.metrics.reloads.with_label_values(&["applied"]).inc();
+            look_at_certificate(proxy);
             let applied = proxy.source.applied();
             let config = &applied.settings.config;
             tracing::info!(mode = ?config.mode, revision = config.revision, "applied a changed configuration");

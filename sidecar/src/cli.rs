@@ -73,8 +73,9 @@ pub struct RunArgs {
     #[arg(long, env = "SOCKETIO_SIDECAR_ADMIN_LISTEN", value_name = "IP:PORT")]
     admin_listen: Option<SocketAddr>,
 
-    /// Most connections open from clients, and as many again from peers.
-    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 8192,
+    /// Most connections open from clients, and as many again from peers. An idle one takes some 2 KiB; one
+    /// that does its worst, 64 KiB.
+    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
 
@@ -158,6 +159,12 @@ enum ModeArg {
 }
 
 impl RunArgs {
+    /// Most connections from clients.
+    #[must_use]
+    pub fn max_connections(&self) -> u32 {
+        self.max_connections
+    }
+
     /// The sidecar these arguments describe. `None` where `required` arguments are absent, which the
     /// parser rules out when there is no subcommand.
     #[must_use]

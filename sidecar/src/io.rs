@@ -4,15 +4,17 @@
 //! - Bytes are read into one buffer per thread, and written on from there. A connection owns memory
 //!   only for what could not be written on at once ([`Outbox`]) or is not understood yet (the inbox of
 //!   a [`Conn`]). An idle connection holds none.
-//! - Reading goes only as far as the other side has taken what was read before: an outbox never holds
-//!   more than one read and one head.
+//! - Reading goes only as far as the other side has taken what was read before. An outbox holds at most
+//!   two reads and a head; an inbox one read, or the limit that its reader names.
 
 mod conn;
 mod outbox;
+mod stall;
 mod stream;
 
 pub(crate) use conn::Conn;
 pub(crate) use outbox::Outbox;
+pub(crate) use stall::StallAlarm;
 pub(crate) use stream::{Stream, tune};
 
 /// The size of the per-thread read buffer, in bytes: the most that one read returns.

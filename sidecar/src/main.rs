@@ -37,7 +37,7 @@ fn make_directory(what: &Init) -> Result<()> {
 
 fn run(args: &RunArgs) -> Result<()> {
     start_log(args)?;
-    raise_descriptor_limit();
+    raise_descriptor_limit(args);
     let app = args.app().context("--pod-ip and --pod-uid are needed")?;
     runtime(args.threads)?.block_on(async {
         let (mut first, mut all) = (Signals::new()?, Signals::new()?);
@@ -91,9 +91,14 @@ fn start_log(args: &RunArgs) -> Result<()> {
 }
 
 /// Each request takes two descriptors, and the usual soft limit is 1,024.
-fn raise_descriptor_limit() {
+fn raise_descriptor_limit(args: &RunArgs) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    // A request takes a connection from a client or a peer, and one onward.
+    let needed = 4 * u64::from(args.max_connections());
+    if maximum.is_some_and(|maximum| maximum < needed) {
+        tracing::warn!(?maximum, needed, "fewer files can be open than --max-connections may need");
     }
 }

@@ -10,15 +10,13 @@ use prometheus::{
 };
 use socketio_sidecar_core::ownership::{Decision, Local};
 
-use crate::proxy::Side;
-
 /// All metrics of one sidecar.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     reference: String,
     requests: IntCounterVec,
-    pub(crate) handshakes: IntCounter,
+    handshakes: IntCounter,
     pub(crate) tagged: IntCounter,
     pub(crate) would_have_failed: IntCounter,
     owner_gone: IntCounterVec,
@@ -30,6 +28,7 @@ pub struct Metrics {
     pub(crate) tunnels: IntGaugeVec,
     pub(crate) idle: IntGaugeVec,
     pub(crate) reloads: IntCounterVec,
+    pub(crate) certificate_days_left: IntGauge,
     pub(crate) local_seconds: Histogram,
     pub(crate) forward_seconds: Histogram,
     pub(crate) owner_connect_seconds: Histogram,
@@ -75,6 +74,11 @@ impl Definitions {
     fn counters(&mut self, name: &str, labels: &[&str], help: &str) -> prometheus::Result<IntCounterVec> {
         let opts = self.opts(name, help, "counter", labels);
         self.register(IntCounterVec::new(opts, labels)?)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let opts = self.opts(name, help, "gauge", &[]);
+        self.register(IntGauge::with_opts(opts)?)
     }
 
     fn gauges(&mut self, name: &str, labels: &[&str], help: &str) -> prometheus::Result<IntGaugeVec> {
@@ -152,6 +156,10 @@ impl Metrics {
                 &["result"],
                 "Changes of the configuration directory, by what became of them.",
             )?,
+            certificate_days_left: d.gauge(
+                "peer_certificate_days_left",
+                "Whole days for which the peer certificate in force stays valid.",
+            )?,
             local_seconds: d.seconds(
                 "local_request_seconds",
                 "From a request's head to the end of its answer, answered by the local application.",
@@ -175,17 +183,20 @@ impl Metrics {
         &self.reference
     }
 
-    pub(crate) fn count_decision(&self, side: Side, decision: &Decision) {
+    pub(crate) fn count_decision(&self, from: &'static str, decision: &Decision) {
         let label = match decision {
             Decision::Local(Local::Other) => "other",
-            Decision::Local(Local::Handshake) => "handshake",
+            Decision::Local(Local::Handshake) => {
+                self.handshakes.inc();
+                "handshake"
+            }
             Decision::Local(Local::UntaggableHandshake) => "untaggable_handshake",
             Decision::Local(Local::Owned(_)) => "owned",
             Decision::Local(Local::Untagged(_)) => "untagged",
             Decision::Forward(_) => "forward",
             Decision::Reject(_) => "reject",
         };
-        self.requests.with_label_values(&[side.label(), label]).inc();
+        self.requests.with_label_values(&[from, label]).inc();
     }
 
     pub(crate) fn count_owner_gone(&self, reason: &'static str) {
@@ -234,7 +245,7 @@ mod tests {
     #[test]
     fn every_metric_has_its_own_name_and_the_prefix() {
         let metrics = Metrics::new().unwrap();
-        metrics.count_decision(Side::Client, &Decision::Local(Local::Handshake));
+        metrics.count_decision("client", &Decision::Local(Local::Handshake));
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(
             text.contains("socketio_sidecar_requests_total{decision=\"handshake\",from=\"client\"} 1"),

@@ -1,7 +1,7 @@
 //! The configuration directory: read at start, and again whenever it changes.
 //!
 //! # Invariants
-//! - What is applied is always one consistent set of files. A set that is refused changes nothing: the
+//! - What is applied is one set of files, which two successive reads agree on. A set that is refused changes nothing: the
 //!   one before stays in force, and the refusal is logged once and shown on the admin port.
 //! - The directory is read once a second rather than watched: that costs five small reads, and works
 //!   on every file system and with the way in which kubelet swaps the directories of a volume.
@@ -132,7 +132,8 @@ impl Source {
     pub fn reload(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = read(&self.directory).and_then(|files| {
-            if files == seen.files {
+            // A directory that is just being written is looked at again later.
+            if files == seen.files || read(&self.directory)? != files {
                 seen.refusal = None;
                 return Ok(Reload::Unchanged);
             }

@@ -17,9 +17,9 @@ use tokio_util::task::TaskTracker;
 pub enum Stage {
     /// Not stopping.
     Serving,
-    /// See the module's documentation.
+    /// Everything goes on; answers close their connections.
     Draining,
-    /// See the module's documentation.
+    /// Nothing new begins; what hangs goes on until the deadline.
     Closing,
 }
 

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use support::harness::node::result_of;
-use support::harness::{Config, NodeServer, Place, Polling, Sidecar, Wire, client, eventually, start_client};
+use support::harness::{
+    Config, NodeServer, Place, Polling, Scripted, Sidecar, Wire, client, eventually, get, start_client,
+};
 
 /// An owner with its server, and another sidecar to come through.
 struct Two {
@@ -125,4 +127,20 @@ async fn an_upgrade_through_another_pod_reaches_the_owner_and_ends_with_it() {
     assert_eq!(session.post(two.other.place.clients(), "3").await.text(), "ok");
     let result = client("v4", "default", two.owner.place.clients(), &[]).await;
     assert_eq!((&result["ok"], &result["transport_at_end"]), (&true.into(), &"websocket".into()), "{result}");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_ever_more_behind_a_hanging_request_is_let_go() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start(&config, &place).await;
+    let mut client = Wire::connect(place.clients()).await;
+    client.send(get("/hang")).await;
+    let mut at_app = app.accept().await;
+    at_app.head().await;
+    // It could no longer be seen that it goes away.
+    client.send(vec![b'x'; 20_000]).await;
+    at_app.ended().await;
+    client.ended().await;
+    assert_eq!(sidecar.metric("failures_total", &["cause=\"flooded\""]).await, 1);
 }

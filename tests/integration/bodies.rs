@@ -142,3 +142,28 @@ async fn a_body_that_stops_coming_ends_after_the_stall_timeout() {
     eventually("it is counted", async || sidecar.metric("failures_total", &["cause=\"stalled\""]).await == 1)
         .await;
 }
+
+/// Linux's own timeout for unacknowledged data also ends connections whose other side lives and does not
+/// read; it must not come before ours.
+#[tokio::test]
+async fn a_reader_that_pauses_for_less_than_the_stall_timeout_gets_everything() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let _sidecar = Sidecar::start_with(&config, &place, &["--stall-timeout", "25"]).await;
+    let mut client = Wire::connect(place.clients()).await;
+    client.send(get("/down")).await;
+    let mut at_app = app.accept().await;
+    at_app.head().await;
+    let total = 64 * MIB;
+    at_app.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n")).await;
+    let sending = tokio::spawn(async move {
+        for _ in 0..64 {
+            at_app.send_patiently(&[b'd'; MIB]).await;
+        }
+        at_app
+    });
+    tokio::time::sleep(std::time::Duration::from_secs(22)).await;
+    assert!(!sending.is_finished(), "64 MiB are not in any buffer");
+    assert_eq!(client.answer().await.body.len(), total);
+    drop(sending.await.unwrap());
+}

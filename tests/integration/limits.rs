@@ -1,6 +1,6 @@
-//! The limit of open connections.
+//! What one client can take up, and for how long.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::harness::{Config, Place, Recorder, Sidecar, Wire, eventually, get};
 
@@ -32,4 +32,47 @@ async fn the_limit_of_connections_holds_and_what_waits_is_served_when_there_is_r
     let mut client = Wire::connect(place.clients()).await;
     client.send(get("/x")).await;
     assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_always_leaves_something_behind_does_not_make_the_sidecar_grow() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let _app = Recorder::start(place.app(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let sidecar = Sidecar::start(&config, &place).await;
+    let mut client = Wire::connect(place.clients()).await;
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(12_000));
+    let (start, rest) = request.split_at(20);
+    client.send(start).await;
+    let before = sidecar.resident();
+    for _ in 0..1000 {
+        client.send(format!("{rest}{start}")).await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+    let grown = sidecar.resident().saturating_sub(before);
+    assert!(grown < 4 << 20, "1000 requests of 12 KB left {grown} bytes behind");
+}
+
+#[tokio::test]
+async fn empty_lines_do_not_keep_a_connection() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let _sidecar = Sidecar::start_with(&config, &place, &["--head-timeout", "2"]).await;
+    let mut client = Wire::connect(place.clients()).await;
+    let started = Instant::now();
+    // It may well be closed in between.
+    while started.elapsed() < Duration::from_secs(4) && client.try_send("\r\n").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    client.rest().await;
+    assert!(started.elapsed() < Duration::from_secs(8));
+}
+
+#[tokio::test]
+async fn silent_connections_do_not_take_the_admin_port() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let sidecar = Sidecar::start(&config, &place).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(Wire::connect(place.admin()).await);
+    }
+    assert!(sidecar.metrics().await.contains("socketio_sidecar_"));
 }

@@ -86,6 +86,7 @@ async fn what_hangs_completes_while_closing_and_the_deadline_ends_the_rest() {
     idle.ended().await;
     at_app.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     assert_eq!(completes.answer().await.header("connection"), Some("close"));
+    drop(completes);
     hangs.ended().await;
     never.ended().await;
     assert!(sidecar.process.ended().await.success());

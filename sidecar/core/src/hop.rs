@@ -86,7 +86,9 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &Resp
     let _ = write!(out, "HTTP/1.1 {:03} {}\r\n", head.status, head.reason);
     let nominated = Nominated::of(head.headers);
     for field in head.headers {
-        let reframed = hop.content_length.is_some()
+        // Where there cannot be a body, there is no field that frames one (RFC 9112 sections 6.1, 6.2).
+        let bodiless = head.status < 200 || head.status == 204;
+        let reframed = (bodiless || hop.content_length.is_some())
             && (field.name.eq_ignore_ascii_case("content-length")
                 || field.name.eq_ignore_ascii_case("transfer-encoding"));
         if !is_hop_by_hop(field.name) && !nominated.names(field.name) && !reframed {

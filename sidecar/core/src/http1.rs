@@ -65,8 +65,8 @@ pub enum Malformed {
     /// Both `Content-Length` and `Transfer-Encoding` (section 6.3, item 3).
     #[error("both Content-Length and Transfer-Encoding are given")]
     TwoLengths,
-    /// `Host` missing on HTTP/1.1, or repeated (section 3.2).
-    #[error("Host is missing or repeated")]
+    /// `Host` missing on HTTP/1.1, repeated, or not what the target names (section 3.2).
+    #[error("Host is missing, repeated, or not that of the target")]
     Host,
     /// A chunk size, extension, line end or trailer outside the grammar or its limits (section 7.1).
     #[error("the chunked body is malformed")]

@@ -2,12 +2,14 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
 
 use super::{READ_SIZE, Stream};
 
@@ -15,8 +17,10 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
 }
 
-/// Longest wait for the other side to take note that we have closed.
-const LINGER: Duration = Duration::from_secs(1);
+/// Longest that a closed connection lingers for the other side to close as well: in all, and since it
+/// last said anything.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
 /// Most bytes read and thrown away meanwhile.
 const LINGER_BYTES: usize = 1 << 20;
 
@@ -48,42 +52,57 @@ impl Conn {
         }
     }
 
-    /// Reads once and adds to the inbox what came: 0 bytes at the end of the stream.
-    ///
-    /// The caller bounds the inbox by not calling this when it holds enough.
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.poll_pass(cx, |bytes, inbox, _| {
+    /// Reads once and adds to the inbox what came, up to `limit` bytes in all: 0 bytes at the end of the
+    /// stream. To be called only while the inbox holds less.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
+        let most = limit.saturating_sub(self.inbox().len());
+        self.poll_read(cx, most, |bytes, inbox, _| {
             inbox.extend_from_slice(bytes);
             bytes.len()
         })
     }
 
     /// As [`Self::poll_fill`]. Cancel safe: no byte is lost when the future is dropped.
-    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
-        std::future::poll_fn(|cx| self.poll_fill(cx)).await
+    pub(crate) async fn fill(&mut self, limit: usize) -> io::Result<usize> {
+        std::future::poll_fn(|cx| self.poll_fill(cx, limit)).await
     }
 
     /// Reads once and hands `through` what came (nothing at the end of the stream), with the inbox as
-    /// the place for what it does not pass on. To be called only while the inbox is empty, unless what
-    /// came is added behind what is there.
+    /// the place for what it does not pass on. To be called only while the inbox is empty.
     pub(crate) fn poll_pass<T>(
         &mut self,
         cx: &mut Context<'_>,
         through: impl FnOnce(&[u8], &mut Vec<u8>, &mut Context<'_>) -> T,
     ) -> Poll<io::Result<T>> {
-        let Self { stream, inbox, .. } = self;
+        self.poll_read(cx, READ_SIZE, through)
+    }
+
+    fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        through: impl FnOnce(&[u8], &mut Vec<u8>, &mut Context<'_>) -> T,
+    ) -> Poll<io::Result<T>> {
+        let Self { stream, inbox, taken } = self;
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut buf = ReadBuf::new(scratch);
+            let mut buf = ReadBuf::new(&mut scratch[..most.min(READ_SIZE)]);
             ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+            // What was taken goes first, so that a client which always leaves something behind cannot
+            // make the inbox grow.
+            inbox.drain(..std::mem::take(taken));
             Poll::Ready(Ok(through(buf.filled(), inbox, cx)))
         })
     }
 
     /// True while nothing was said and the other side has not closed: the state in which a pooled
-    /// connection must be to be used again.
-    pub(crate) fn is_quiet(&mut self) -> bool {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.inbox().is_empty() && self.poll_fill(&mut cx).is_pending()
+    /// connection must be to be used again. Asks the kernel, since the runtime may not know yet.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let tcp = match &self.stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        let peeked = SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
+        self.inbox().is_empty() && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Closes so that the other side sees a broken connection, not the end of a stream.
@@ -103,15 +122,49 @@ impl Conn {
             self.stream.shutdown().await?;
             let mut left = LINGER_BYTES;
             while left > 0 {
-                let read = std::future::poll_fn(|cx| self.poll_pass(cx, |bytes, _, _| bytes.len())).await?;
-                if read == 0 {
-                    break;
+                let read =
+                    std::future::poll_fn(|cx| self.poll_read(cx, READ_SIZE, |bytes, _, _| bytes.len()));
+                match timeout(LINGER_SILENCE, read).await {
+                    Ok(Ok(read)) if read > 0 => left = left.saturating_sub(read),
+                    _ => break,
                 }
-                left = left.saturating_sub(read);
             }
             io::Result::Ok(())
         };
         // It is closed either way.
-        let _ = tokio::time::timeout(LINGER, discard).await;
+        let _ = timeout(LINGER, discard).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn what_is_always_left_behind_does_not_make_the_inbox_grow() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut ours = Conn::new(Stream::Tcp(listener.accept().await.unwrap().0));
+        for _ in 0..100 {
+            theirs.write_all(&[b'x'; 10_000]).await.unwrap();
+            while ours.inbox().len() < 10_000 {
+                ours.fill(16_384).await.unwrap();
+            }
+            ours.take(ours.inbox().len() - 1);
+        }
+        assert!(ours.inbox.capacity() <= 65_536, "{}", ours.inbox.capacity());
+    }
+
+    #[tokio::test]
+    async fn the_inbox_is_not_filled_beyond_its_limit() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut ours = Conn::new(Stream::Tcp(listener.accept().await.unwrap().0));
+        theirs.write_all(&[b'x'; 5_000]).await.unwrap();
+        while ours.inbox().len() < 1_000 {
+            ours.fill(1_000).await.unwrap();
+        }
+        assert_eq!(ours.inbox().len(), 1_000);
     }
 }

@@ -15,6 +15,7 @@ pub(crate) struct Outbox {
     bytes: Vec<u8>,
     at: usize,
     unflushed: bool,
+    attempted: bool,
     written: u64,
 }
 
@@ -24,7 +25,15 @@ impl Outbox {
         self.at == self.bytes.len() && !self.unflushed
     }
 
-    /// How many bytes the stream has taken so far. While this is zero, nothing was sent.
+    /// False while provably nothing was sent. A TLS stream that fails may have sent a record before.
+    pub(crate) fn may_have_sent(&self, stream: &Stream) -> bool {
+        match stream {
+            Stream::Tcp(_) => self.written > 0,
+            Stream::Tls(_) => self.attempted,
+        }
+    }
+
+    /// How many bytes the stream has taken so far.
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
@@ -50,6 +59,7 @@ impl Outbox {
             self.push(bytes);
             return Ok(());
         }
+        self.attempted = true;
         let taken = match Pin::new(&mut *stream).poll_write(cx, bytes) {
             Poll::Ready(taken) => taken?,
             Poll::Pending => 0,
@@ -68,6 +78,7 @@ impl Outbox {
     /// The stream's; it is then of no further use.
     pub(crate) fn poll_drain(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.at < self.bytes.len() {
+            self.attempted = true;
             let taken = ready!(Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.at..]))?;
             if taken == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));

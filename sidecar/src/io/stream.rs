@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-/// After how long unacknowledged data or an unanswered keep-alive probe ends a connection. It is the
-/// only way in which a dead peer is found: a hanging poll has no response timeout.
-const DEAD_PEER: Duration = Duration::from_secs(20);
+/// How much longer than the stall timeout TCP waits. Linux ends a connection by `TCP_USER_TIMEOUT` also
+/// when the other side lives and does not read, which is for the stall timeout to decide.
+const MARGIN: Duration = Duration::from_secs(15);
 
-/// How long a connection is silent before it is probed.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
+/// How long a connection is silent before it is probed, and then between probes.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// A TCP connection, plain or under TLS.
 #[derive(Debug)]
@@ -26,15 +26,15 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Sets what every connection needs: no delay for small packets, and an end for dead peers.
-pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
+/// Sets what every connection needs: no delay for small packets, and an end for dead peers, which
+/// nothing else finds, since a hanging poll has no response timeout: `stall` and 15 s after they last
+/// acknowledged anything.
+pub(crate) fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(DEAD_PEER / 4).with_retries(2);
-    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(DEAD_PEER))?;
+    socket.set_tcp_user_timeout(Some(stall + MARGIN))?;
     Ok(())
 }
 

@@ -15,16 +15,13 @@ mod answer;
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socketio_sidecar_core::http1::{MAX_HEAD, Malformed};
-use socketio_sidecar_core::session_id::SidHash;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::request::Request;
-use crate::io::{Conn, Outbox};
+use crate::io::{Conn, Outbox, StallAlarm};
 use crate::shutdown::{Shutdown, Stage};
 use answer::Phase;
 
@@ -40,27 +37,28 @@ pub(super) enum Outcome {
 /// A complete answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Completed {
-    pub(super) status: u16,
     /// The client's connection can carry another request.
     pub(super) reuse_client: bool,
     /// The connection onward can carry another request.
     pub(super) reuse_onward: bool,
     /// For how long the other side says it will keep it.
     pub(super) keep_alive: Option<Duration>,
-    /// The session whose handshake this was, now tagged.
-    pub(super) tagged: Option<SidHash>,
+    /// It was a handshake's, and is now tagged.
+    pub(super) tagged: bool,
     /// The application said that it does not know the session.
     pub(super) unknown_session: bool,
 }
 
 /// Why an exchange ended without a complete answer. Both connections are of no further use, except
-/// that the client's can still take a refusal while nothing was [`answered`](Exchange::answered).
+/// that the client's can still take a refusal while nothing was written to it.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The connection onward broke before it took anything: the request can be sent elsewhere.
     Unsent(io::Error),
     /// The client closed its connection, or it broke.
     ClientGone,
+    /// The client has sent 16 KiB of further requests behind this one.
+    Flooded,
     /// The client's body is malformed.
     BadRequest(Malformed),
     /// The connection onward broke or ended before the answer was complete.
@@ -84,8 +82,8 @@ pub(super) struct Exchange<'c> {
     request_refused: Option<io::Error>,
     shutdown: &'c Shutdown,
     stall: Duration,
-    progressed: Instant,
-    alarm: Option<Pin<Box<Sleep>>>,
+    request_alarm: StallAlarm,
+    answer_alarm: StallAlarm,
 }
 
 impl<'c> Exchange<'c> {
@@ -107,8 +105,8 @@ impl<'c> Exchange<'c> {
             request_refused: None,
             shutdown,
             stall,
-            progressed: Instant::now(),
-            alarm: None,
+            request_alarm: StallAlarm::default(),
+            answer_alarm: StallAlarm::default(),
         }
     }
 
@@ -119,10 +117,9 @@ impl<'c> Exchange<'c> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
         loop {
-            let mut progress = self.send_request(cx)?;
-            progress |= self.watch_client(cx)?;
-            progress |= self.receive_answer(cx)?;
-            progress |= self.send_answer(cx)?;
+            let sent = self.send_request(cx)?;
+            let heard = self.watch_client(cx)?;
+            let answered = self.receive_answer(cx)? | self.send_answer(cx)?;
             if self.to_client.is_empty() {
                 match self.phase {
                     Phase::Switched => return Poll::Ready(Ok(Outcome::Switched)),
@@ -130,12 +127,14 @@ impl<'c> Exchange<'c> {
                     _ => {}
                 }
             }
-            if !progress {
-                break;
+            if sent {
+                self.request_alarm.progress();
             }
-            // Read lazily: only a poll that did something moves the clock.
-            if self.alarm.is_some() {
-                self.progressed = Instant::now();
+            if answered {
+                self.answer_alarm.progress();
+            }
+            if !(sent || heard || answered) {
+                break;
             }
         }
         self.poll_stalled(cx)
@@ -145,11 +144,16 @@ impl<'c> Exchange<'c> {
     /// long after the request.
     fn closes(&self) -> bool {
         let stopping = self.shutdown.stage() > Stage::Serving;
-        stopping || !self.request.answer.keep_alive || !self.request.body.is_complete()
+        stopping || !self.request.answer.keep_alive || !self.is_sent()
+    }
+
+    /// The whole request has been handed to the connection onward.
+    fn is_sent(&self) -> bool {
+        self.request.body.is_complete() && self.request.outbox.is_empty()
     }
 
     fn complete(&mut self) -> Outcome {
-        let sent = self.request.body.is_complete() && self.request.outbox.is_empty();
+        let sent = self.is_sent();
         let mut completed = std::mem::take(&mut self.completed);
         completed.reuse_client &= sent;
         completed.reuse_onward &= sent && self.onward.inbox().is_empty() && self.request_refused.is_none();
@@ -171,7 +175,9 @@ impl<'c> Exchange<'c> {
                 match outbox.poll_drain(&mut self.onward.stream, cx) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(())) => progress = true,
-                    Poll::Ready(Err(error)) if outbox.written() == 0 => return Err(Failure::Unsent(error)),
+                    Poll::Ready(Err(error)) if !outbox.may_have_sent(&self.onward.stream) => {
+                        return Err(Failure::Unsent(error));
+                    }
                     Poll::Ready(Err(error)) => self.request_refused = Some(error),
                 }
                 continue;
@@ -206,12 +212,15 @@ impl<'c> Exchange<'c> {
     }
 
     /// Notices when the client goes away while it waits. What it says meanwhile, the beginning of its
-    /// next request, is kept, up to the length of a head.
+    /// next request, is kept, up to the length of a head. Beyond that it could no longer be noticed that
+    /// it goes, so such a client is let go itself.
     fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut progress = false;
-        while self.request.body.is_complete() && !self.phase.is_over() && self.client.inbox().len() < MAX_HEAD
-        {
-            match self.client.poll_fill(cx) {
+        while self.request.body.is_complete() && !self.phase.is_over() {
+            if self.client.inbox().len() >= MAX_HEAD {
+                return Err(Failure::Flooded);
+            }
+            match self.client.poll_fill(cx, MAX_HEAD) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(read)) if read > 0 => progress = true,
                 Poll::Ready(_) => return Err(Failure::ClientGone),
@@ -235,22 +244,13 @@ impl<'c> Exchange<'c> {
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
         let sending = self.request_refused.is_none()
             && (!self.request.body.is_complete() || !self.request.outbox.is_empty());
-        let under_way = sending || !self.to_client.is_empty() || self.phase.is_collecting();
-        if !under_way {
-            self.alarm = None;
-            return Poll::Pending;
+        let answering = !self.to_client.is_empty() || self.phase.is_collecting();
+        let request = self.request_alarm.poll(cx, sending, self.stall);
+        let answer = self.answer_alarm.poll(cx, answering, self.stall);
+        if request.is_ready() || answer.is_ready() {
+            Poll::Ready(Err(Failure::Stalled))
+        } else {
+            Poll::Pending
         }
-        if self.alarm.is_none() {
-            self.progressed = Instant::now();
-        }
-        let deadline = self.progressed + self.stall;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        while alarm.as_mut().poll(cx).is_ready() {
-            if deadline <= Instant::now() {
-                return Poll::Ready(Err(Failure::Stalled));
-            }
-            alarm.as_mut().reset(deadline);
-        }
-        Poll::Pending
     }
 }

@@ -76,7 +76,7 @@ async fn greet<H: Send + 'static>(
     side: Side,
     held: H,
 ) {
-    if tune(&stream).is_err() {
+    if tune(&stream, proxy.timeouts.stall).is_err() {
         // It has ended already.
         return;
     }

@@ -63,7 +63,9 @@ impl Refusal {
             Self::BadGateway => {
                 ("502 Bad Gateway", TEXT, "the application gave no usable answer\n".to_owned())
             }
-            Self::Stalled => ("408 Request Timeout", TEXT, "the request's body stopped coming\n".to_owned()),
+            Self::Stalled => {
+                ("408 Request Timeout", TEXT, "the request or its answer stopped coming\n".to_owned())
+            }
         };
         let mut answer =
             format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", body.len());

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use socketio_sidecar_core::http1::{Malformed, find_head_end};
+use socketio_sidecar_core::http1::{MAX_HEAD, Malformed, find_head_end};
 use socketio_sidecar_core::ownership::{Decision, Local};
 use socketio_sidecar_core::session_id::SidHash;
 
@@ -37,8 +37,7 @@ enum Next {
     Tunnel(Conn, Way),
 }
 
-/// Serves `client` until it ends. `counted` and whatever else it holds goes with the connection, into
-/// the tunnel too.
+/// Serves `client` until it ends. What is `held` goes with the connection, into the tunnel too.
 pub(super) async fn serve<H: Send + 'static>(
     proxy: Arc<Proxy>,
     mut client: Conn,
@@ -61,14 +60,10 @@ pub(super) async fn serve<H: Send + 'static>(
             Ok(prepared) => prepared,
             Err(why) => return refuse(&proxy, client, peer, side, Refusal::Malformed(why), false).await,
         };
-        proxy.metrics.count_decision(side, &decision);
+        proxy.metrics.count_decision(side.label(), &decision);
         let to_head = request.answer.to_head;
         let next = match &decision {
             Decision::Reject(rejection) => Err(Refusal::Rejected(*rejection)),
-            Decision::Local(Local::Handshake) => {
-                proxy.metrics.handshakes.inc();
-                answer(&proxy, &mut client, request, Way::App, &applied).await
-            }
             Decision::Local(_) => answer(&proxy, &mut client, request, Way::App, &applied).await,
             Decision::Forward(tagged) => {
                 answer(&proxy, &mut client, request, Way::Owner(tagged.owner), &applied).await
@@ -95,33 +90,32 @@ pub(super) async fn serve<H: Send + 'static>(
 /// Waits for a head and returns its length. What comes in its place is bounded in time and size.
 async fn read_head(proxy: &Proxy, client: &mut Conn, is_first: bool) -> Result<usize, NoHead> {
     let refused = |why: Malformed| NoHead::Refused(Refusal::Malformed(why));
-    let mut searched = 0;
-    let mut started = None;
+    let now = tokio::time::Instant::now();
+    // A new connection has no reason to be silent.
+    let mut deadline = now + if is_first { proxy.timeouts.head } else { proxy.timeouts.idle };
+    let (mut has_begun, mut searched, mut empty_lines) = (false, 0, 0);
     loop {
-        // An empty line before a request is to be ignored (RFC 9112 section 2.2).
-        while client.inbox().starts_with(b"\r\n") {
+        // An empty line before a request is to be ignored (RFC 9112 section 2.2): one.
+        if empty_lines == 0 && client.inbox().starts_with(b"\r\n") {
             client.take(2);
-            searched = 0;
+            (searched, empty_lines) = (0, 1);
         }
         if !client.inbox().is_empty() {
             if let Some(end) = find_head_end(client.inbox(), searched).map_err(refused)? {
                 return Ok(end);
             }
             searched = client.inbox().len();
-            started.get_or_insert_with(tokio::time::Instant::now);
         }
-        let limit = match started {
-            Some(started) => started + proxy.timeouts.head,
-            // A new connection has no reason to be silent.
-            None if is_first => tokio::time::Instant::now() + proxy.timeouts.head,
-            None => tokio::time::Instant::now() + proxy.timeouts.idle,
-        };
+        if !has_begun && (searched > 0 || empty_lines > 0) {
+            has_begun = true;
+            deadline = deadline.min(tokio::time::Instant::now() + proxy.timeouts.head);
+        }
         let read = tokio::select! {
             biased;
-            read = client.fill() => read,
-            () = proxy.shutdown.reached(Stage::Closing), if started.is_none() => return Err(NoHead::Quiet),
-            () = tokio::time::sleep_until(limit) => {
-                return Err(if started.is_some() { NoHead::Refused(Refusal::HeadTimeout) } else { NoHead::Quiet });
+            read = client.fill(MAX_HEAD) => read,
+            () = proxy.shutdown.reached(Stage::Closing), if !has_begun => return Err(NoHead::Quiet),
+            () = tokio::time::sleep_until(deadline) => {
+                return Err(if has_begun { NoHead::Refused(Refusal::HeadTimeout) } else { NoHead::Quiet });
             }
         };
         if !read.is_ok_and(|read| read > 0) {
@@ -187,7 +181,7 @@ async fn answer(
 
 /// Counts a complete answer and gives the connection onward back.
 fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed) -> Next {
-    if completed.tagged.is_some() {
+    if completed.tagged {
         proxy.metrics.tagged.inc();
     }
     if completed.unknown_session {
@@ -204,6 +198,10 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
     match failure {
         Failure::ClientGone => {
             proxy.metrics.count_failure("client_gone");
+            None
+        }
+        Failure::Flooded => {
+            proxy.metrics.count_failure("flooded");
             None
         }
         Failure::BadRequest(why) => Some(Refusal::Malformed(*why)),

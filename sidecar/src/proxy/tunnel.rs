@@ -9,14 +9,10 @@
 //!   a side that does not take what is sent to it for the stall timeout ends it.
 
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
-
-use crate::io::{Conn, Outbox};
+use crate::io::{Conn, Outbox, StallAlarm};
 
 /// Who ended a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +42,11 @@ impl End {
 #[derive(Debug, Default)]
 struct Direction {
     outbox: Outbox,
+    alarm: StallAlarm,
+    /// No more will come.
     ended: bool,
+    /// No more is taken: what comes is of no use.
+    broken: bool,
 }
 
 /// Two connections that carry the same bytes.
@@ -57,8 +57,6 @@ pub(super) struct Tunnel {
     up: Direction,
     down: Direction,
     stall: Duration,
-    progressed: Instant,
-    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Tunnel {
@@ -67,15 +65,7 @@ impl Tunnel {
         let mut up = Direction::default();
         up.outbox.push(client.inbox());
         client.take(client.inbox().len());
-        Self {
-            client,
-            onward,
-            up,
-            down: Direction::default(),
-            stall,
-            progressed: Instant::now(),
-            alarm: None,
-        }
+        Self { client, onward, up, down: Direction::default(), stall }
     }
 
     /// Runs until one side ends. Cancel safe: what was read is delivered when it is run again.
@@ -107,77 +97,60 @@ impl Tunnel {
         loop {
             let up = self.up.poll(&mut self.client, &mut self.onward, cx);
             let down = self.down.poll(&mut self.onward, &mut self.client, cx);
-            match (up, down) {
-                (Ok(up), Ok(down)) => {
-                    if self.up.is_over() {
-                        return Poll::Ready(End::Client);
-                    }
-                    if self.down.is_over() {
-                        return Poll::Ready(End::Onward);
-                    }
-                    if !up && !down {
-                        break;
-                    }
-                    if self.alarm.is_some() {
-                        self.progressed = Instant::now();
-                    }
-                }
-                (Err(_), _) => return Poll::Ready(End::Client),
-                (_, Err(_)) => return Poll::Ready(End::Onward),
+            if self.up.is_over() {
+                return Poll::Ready(End::Client);
+            }
+            if self.down.is_over() || (self.up.broken && self.down.broken) {
+                return Poll::Ready(End::Onward);
+            }
+            if !up && !down {
+                break;
             }
         }
-        self.poll_stalled(cx)
-    }
-
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if self.up.outbox.is_empty() && self.down.outbox.is_empty() {
-            self.alarm = None;
-            return Poll::Pending;
-        }
-        if self.alarm.is_none() {
-            self.progressed = Instant::now();
-        }
-        let deadline = self.progressed + self.stall;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        while alarm.as_mut().poll(cx).is_ready() {
-            if deadline <= Instant::now() {
-                return Poll::Ready(End::Stalled);
-            }
-            alarm.as_mut().reset(deadline);
-        }
-        Poll::Pending
+        let up = self.up.poll_stalled(self.stall, cx);
+        let down = self.down.poll_stalled(self.stall, cx);
+        if up.is_ready() || down.is_ready() { Poll::Ready(End::Stalled) } else { Poll::Pending }
     }
 }
 
 impl Direction {
     /// Everything that came was delivered, and no more will come.
     fn is_over(&self) -> bool {
-        self.ended && self.outbox.is_empty()
+        self.ended && !self.broken && self.outbox.is_empty()
     }
 
-    /// Passes what there is; true when something moved.
-    fn poll(&mut self, from: &mut Conn, to: &mut Conn, cx: &mut Context<'_>) -> io::Result<bool> {
+    /// Passes what there is; true when something moved. A side that takes no more may still have
+    /// something to say, which the other direction delivers before the tunnel ends.
+    fn poll(&mut self, from: &mut Conn, to: &mut Conn, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
-        loop {
+        while !self.broken {
             if !self.outbox.is_empty() {
-                match self.outbox.poll_drain(&mut to.stream, cx)? {
-                    Poll::Pending => return Ok(progress),
-                    Poll::Ready(()) => progress = true,
+                match self.outbox.poll_drain(&mut to.stream, cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(drained) => self.broken = drained.is_err(),
                 }
-            }
-            if self.ended {
-                return Ok(progress);
-            }
-            let outbox = &mut self.outbox;
-            let passed = from.poll_pass(cx, |bytes, _, cx| {
-                outbox.write_through(&mut to.stream, cx, bytes)?;
-                io::Result::Ok(bytes.is_empty())
-            });
-            match passed {
-                Poll::Pending => return Ok(progress),
-                Poll::Ready(ended) => self.ended = ended??,
+            } else if self.ended {
+                break;
+            } else {
+                let outbox = &mut self.outbox;
+                let passed = from.poll_pass(cx, |bytes, _, cx| {
+                    (bytes.is_empty(), outbox.write_through(&mut to.stream, cx, bytes).is_err())
+                });
+                match passed {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok((ended, broken))) => (self.ended, self.broken) = (ended, broken),
+                    Poll::Ready(Err(_)) => self.ended = true,
+                }
             }
             progress = true;
         }
+        if progress {
+            self.alarm.progress();
+        }
+        progress
+    }
+
+    fn poll_stalled(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        self.alarm.poll(cx, self.broken || !self.outbox.is_empty(), limit)
     }
 }

@@ -87,3 +87,31 @@ fn a_volume_is_read_through_its_swapped_link() {
     assert_eq!(source.reload(), Reload::Applied);
     assert_eq!(source.applied().settings.config.mode, Mode::Off);
 }
+
+#[test]
+fn a_certificate_that_peers_would_refuse_is_refused() {
+    let directory = directory();
+    let directory = directory.path().join("c");
+    let source = Source::open(&directory, identity()).unwrap();
+    let path = directory.join(CONFIG_FILE);
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replace("\"test\"", "\"renamed\"")).unwrap();
+    let Reload::Refused(why) = source.reload() else { panic!("the certificate is for another cluster") };
+    assert!(why.contains("did `cluster` in config.json change?"), "{why}");
+}
+
+#[test]
+fn the_days_that_are_left_are_counted_and_an_expired_certificate_does_not_stop_the_sidecar() {
+    let directory = directory();
+    let source = Source::open(&directory.path().join("c"), identity()).unwrap();
+    let tls = &source.applied().tls;
+    let (now, day) = (std::time::SystemTime::now(), Duration::from_secs(86_400));
+    assert_eq!(tls.days_left(now - Duration::from_secs(60)), 1, "made for one day");
+    assert_eq!(tls.days_left(now + day * 2), 0);
+
+    let expired = tempfile::tempdir().unwrap().path().join("e");
+    fs::create_dir_all(expired.parent().unwrap()).unwrap();
+    init(&Init { directory: expired.clone(), cluster: "test".into(), mode: Mode::Off, valid_days: 0 })
+        .unwrap();
+    assert_eq!(Source::open(&expired, identity()).unwrap().applied().tls.days_left(now), 0);
+}

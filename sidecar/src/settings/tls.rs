@@ -5,23 +5,31 @@
 //!   it proves membership, and is as secret as a group's key is.
 //! - A sidecar completes a handshake only for the name of its own pod; see
 //!   [`socketio_sidecar_core::config::peer_name`].
+//! - What is applied can work: a sidecar's own certificate is verified as a peer would verify it.
 //! - TLS 1.3 only: all peers are of this project.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use rustls::CertificateError::{Expired, ExpiredContext};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use socketio_sidecar_core::config::{CA_FILE, CERTIFICATE_FILE, KEY_FILE};
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// Both roles of a sidecar.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerTls {
     pub(crate) client: Arc<ClientConfig>,
     pub(crate) server: Arc<ServerConfig>,
+    own: OwnCertificate,
 }
 
 /// Why certificates are refused.
@@ -38,11 +46,23 @@ pub enum TlsRefusal {
     /// A file without a certificate.
     #[error("{0}: there is no certificate in it")]
     NoCertificate(&'static str),
-    /// A key that does not fit the certificate, or a certificate that cannot be used.
+    /// A certificate that peers would refuse, or a key that does not fit it.
     #[error(
-        "{CERTIFICATE_FILE}, {KEY_FILE}: {0}; they must be a certificate of the CA in {CA_FILE} and its key"
+        "{CERTIFICATE_FILE}, {KEY_FILE}: {error}; they must be a certificate of the CA in {CA_FILE} for \
+         {name}, and its key: did `cluster` in config.json change?"
     )]
-    Unusable(#[from] rustls::Error),
+    Unusable {
+        /// The name that peers ask for.
+        name: String,
+        /// Why.
+        error: rustls::Error,
+    },
+    /// The TLS library does not offer TLS 1.3.
+    #[error("TLS 1.3 is not available: {0}")]
+    Version(rustls::Error),
+    /// A CA certificate that cannot be used.
+    #[error("{CA_FILE}: {0}")]
+    Ca(rustls::Error),
     /// A CA that cannot be used to verify.
     #[error("{CA_FILE}: {0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
@@ -52,27 +72,77 @@ impl PeerTls {
     /// Reads PEM files. `own_name` is the name that this sidecar serves.
     pub(crate) fn new(ca: &[u8], certificate: &[u8], key: &[u8], own_name: &str) -> Result<Self, TlsRefusal> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let unusable = |error| TlsRefusal::Unusable { name: own_name.to_owned(), error };
         let mut roots = RootCertStore::empty();
         for root in certificates(ca, CA_FILE)? {
-            roots.add(root)?;
+            roots.add(root).map_err(TlsRefusal::Ca)?;
         }
         let roots = Arc::new(roots);
         let chain = certificates(certificate, CERTIFICATE_FILE)?;
         let key =
             PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsRefusal::Pem { file: KEY_FILE, error })?;
 
+        let own = OwnCertificate {
+            verifier: WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?,
+            name: ServerName::try_from(own_name.to_owned())
+                .map_err(|_| unusable(rustls::Error::General("that is no DNS name".to_owned())))?,
+            chain: chain.clone(),
+        };
+        match own.verify(SystemTime::now()) {
+            // Being late is no reason to stop serving what needs no peer; it is warned of elsewhere.
+            Ok(()) | Err(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {}
+            Err(error) => return Err(unusable(error)),
+        }
+
         let client = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&TLS13])?
+            .with_protocol_versions(&[&TLS13])
+            .map_err(TlsRefusal::Version)?
             .with_root_certificates(roots.clone())
-            .with_client_auth_cert(chain.clone(), key.clone_key())?;
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .map_err(unusable)?;
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build()?;
-        let certified = CertifiedKey::from_der(chain, key, &provider)?;
+        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(unusable)?;
         let resolver = OwnName { name: own_name.to_owned(), certified: Arc::new(certified) };
         let server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13])?
+            .with_protocol_versions(&[&TLS13])
+            .map_err(TlsRefusal::Version)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(resolver));
-        Ok(Self { client: Arc::new(client), server: Arc::new(server) })
+        Ok(Self { client: Arc::new(client), server: Arc::new(server), own })
+    }
+
+    /// For how many whole days from `now` peers will accept the certificate; at most ten years.
+    pub(crate) fn days_left(&self, now: SystemTime) -> u32 {
+        const MOST: u32 = 3650;
+        let valid_after = |days: u32| self.own.verify(now + DAY * days).is_ok();
+        // The first day on which it is not valid any more, found by halving.
+        let (mut valid, mut invalid) = (0, MOST + 1);
+        while invalid - valid > 1 {
+            let middle = valid + (invalid - valid) / 2;
+            if valid_after(middle) {
+                valid = middle;
+            } else {
+                invalid = middle;
+            }
+        }
+        valid
+    }
+}
+
+/// A sidecar's own certificate, and what a peer verifies it with.
+#[derive(Debug, Clone)]
+struct OwnCertificate {
+    verifier: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+    chain: Vec<CertificateDer<'static>>,
+}
+
+impl OwnCertificate {
+    fn verify(&self, at: SystemTime) -> Result<(), rustls::Error> {
+        let (leaf, intermediates) = self.chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at = UnixTime::since_unix_epoch(at);
+        self.verifier.verify_server_cert(leaf, intermediates, &self.name, &[], at).map(drop)
     }
 }
 

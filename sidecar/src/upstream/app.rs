@@ -12,8 +12,9 @@ use crate::io::{Conn, Stream, tune};
 
 /// Longest wait for the application to accept: it is in the same network namespace.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a connection is kept when the application does not say: less than Node's 5 s.
-const KEEP_DEFAULT: Duration = Duration::from_secs(3);
+/// How long a connection is kept when the application does not say: less than the 2 s of gunicorn, which
+/// are the shortest default known.
+const KEEP_DEFAULT: Duration = Duration::from_millis(1500);
 /// How much earlier than the application we give a connection up.
 const KEEP_MARGIN: Duration = Duration::from_secs(1);
 /// Longest that a connection is kept, whatever the application says.
@@ -23,12 +24,14 @@ const KEEP_MOST: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct App {
     address: SocketAddr,
+    stall: Duration,
     pool: Pool<()>,
 }
 
 impl App {
-    pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, pool: Pool::new() }
+    /// `stall` is for how long a connection may make no progress.
+    pub(crate) fn new(address: SocketAddr, stall: Duration) -> Self {
+        Self { address, stall, pool: Pool::new() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -46,7 +49,7 @@ impl App {
     /// The kernel's, or [`io::ErrorKind::TimedOut`] after 5 s. Nothing was sent.
     pub(crate) async fn connect(&self) -> io::Result<Conn> {
         let stream = timeout(CONNECT, TcpStream::connect(self.address)).await??;
-        tune(&stream)?;
+        tune(&stream, self.stall)?;
         Ok(Conn::new(Stream::Tcp(stream)))
     }
 

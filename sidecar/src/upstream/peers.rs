@@ -6,8 +6,10 @@
 //!   very pod that the tag names. A pod that was given the IP of an earlier one refuses the name, so
 //!   that "this owner is gone" is known before anything was sent.
 //! - Addresses come out of opened tags only. No name is looked up: DNS may be down.
-//! - What was found gone is remembered for 2 s, for at most 1024 pods, so that a burst of
-//!   requests for one dead pod costs one wait.
+//! - What was found gone is remembered for 2 s, for at most 1024 pods, so that requests for a dead pod
+//!   wait together, not one after the other.
+//! - A pod is found gone by a refusal, by silence, or by what it shows or says in the TLS handshake. A
+//!   handshake that merely breaks or takes too long says nothing, and is tried once more.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -78,20 +80,24 @@ pub(crate) enum PeerFailure {
     Gone(OwnerGone),
     #[error("this sidecar cannot open another connection: {0}")]
     Own(io::Error),
+    #[error("the TLS handshake with the owner broke: {0}")]
+    Handshake(io::Error),
 }
 
 /// The other sidecars of this cluster.
 #[derive(Debug)]
 pub(crate) struct Peers {
     port: u16,
+    stall: Duration,
     pool: Pool<PodKey>,
     gone: Mutex<HashMap<PodKey, (Instant, OwnerGone)>>,
 }
 
 impl Peers {
-    /// `port` is the same for all sidecars of a cluster.
-    pub(crate) fn new(port: u16) -> Self {
-        Self { port, pool: Pool::new(), gone: Mutex::new(HashMap::new()) }
+    /// `port` is the same for all sidecars of a cluster; `stall` is for how long a connection may make no
+    /// progress.
+    pub(crate) fn new(port: u16, stall: Duration) -> Self {
+        Self { port, stall, pool: Pool::new(), gone: Mutex::new(HashMap::new()) }
     }
 
     /// An idle connection to the owner that was used within `at_most`.
@@ -102,7 +108,7 @@ impl Peers {
     /// A new connection to the owner.
     ///
     /// # Errors
-    /// [`PeerFailure`], after 8 s at most. Nothing was sent.
+    /// [`PeerFailure`], after 16 s at most. Nothing was sent.
     pub(crate) async fn connect(&self, owner: &Owner, applied: &Applied) -> Result<Conn, PeerFailure> {
         let key = (owner.ip, owner.pod);
         let known = self.lock().get(&key).copied();
@@ -110,7 +116,10 @@ impl Peers {
             tracing::trace!(%gone, left = ?until - Instant::now(), "the owner was found gone just now");
             return Err(PeerFailure::Gone(gone));
         }
-        let connected = self.dial(owner, applied).await;
+        let mut connected = self.dial(owner, applied).await;
+        if matches!(connected, Err(PeerFailure::Handshake(_))) {
+            connected = self.dial(owner, applied).await;
+        }
         if let Err(PeerFailure::Gone(gone)) = connected {
             let now = Instant::now();
             let mut map = self.lock();
@@ -134,17 +143,19 @@ impl Peers {
             }
             Ok(Err(_)) | Err(_) => return Err(PeerFailure::Gone(OwnerGone::Unreachable)),
         };
-        tune(&stream).map_err(PeerFailure::Own)?;
+        tune(&stream, self.stall).map_err(PeerFailure::Own)?;
         let name = peer_name(owner.pod, &applied.settings.config.cluster);
         let name = ServerName::try_from(name).map_err(|error| PeerFailure::Own(io::Error::other(error)))?;
         let connector = TlsConnector::from(applied.tls.client.clone());
         match timeout(HANDSHAKE, connector.connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(Conn::new(Stream::Tls(Box::new(stream.into())))),
-            Ok(Err(error)) => {
-                tracing::debug!(peer = %address, %error, "a peer could not prove that it is the owner");
+            // What rustls says is what the other side showed or answered; the rest is the connection's.
+            Ok(Err(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                tracing::warn!(peer = %address, %error, "whoever is there could not prove to be the owner");
                 Err(PeerFailure::Gone(OwnerGone::Identity))
             }
-            Err(_) => Err(PeerFailure::Gone(OwnerGone::Unreachable)),
+            Ok(Err(error)) => Err(PeerFailure::Handshake(error)),
+            Err(late) => Err(PeerFailure::Handshake(late.into())),
         }
     }
 

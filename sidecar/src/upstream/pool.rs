@@ -46,7 +46,7 @@ impl<K: Eq + Hash> Pool<K> {
             if now.duration_since(entries.last()?.since) >= at_most {
                 return None;
             }
-            let mut entry = entries.pop()?;
+            let entry = entries.pop()?;
             idle.total -= 1;
             if entry.until > now && entry.conn.is_quiet() {
                 return Some(entry.conn);

@@ -1,5 +1,6 @@
 use super::*;
-use crate::http1::header_slots;
+use crate::http1::{find_head_end, header_slots};
+use proptest::prelude::*;
 
 fn request(head: &str, hop: &RequestHop) -> String {
     let head = head.replace('\n', "\r\n");
@@ -124,4 +125,53 @@ fn switching_protocols_passes_and_interim_answers_say_nothing_of_the_connection(
     );
     let closing = ResponseHop { close: true, ..ResponseHop::default() };
     assert_eq!(response("HTTP/1.1 100 Continue\n\n", &closing), "HTTP/1.1 100 Continue\n\n");
+}
+
+#[test]
+fn where_there_is_no_body_nothing_frames_one() {
+    let passed = response("HTTP/1.1 204 No Content\nContent-Length: 5\nX: y\n\n", &ResponseHop::default());
+    assert_eq!(passed, "HTTP/1.1 204 No Content\nX: y\n\n");
+}
+
+/// Fields that matter here, and some that do not.
+fn fields() -> impl Strategy<Value = String> {
+    let line = "(Connection|Content-Length|Transfer-Encoding|X-Forwarded-For|Upgrade|TE|X-[a-z]{1,5}): \
+                (keep-alive|close|upgrade|websocket|chunked|x-[a-z]{1,5}|[0-9]{1,3}|[ -~]{0,12})\r\n";
+    prop::collection::vec(line, 0..6).prop_map(|lines| lines.concat())
+}
+
+proptest! {
+    #[test]
+    fn an_accepted_request_is_rebuilt_into_one_that_means_the_same(
+        fields in fields(), method in "(GET|POST|HEAD|PUT)", target in "/[a-z?=&.]{0,20}"
+    ) {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        let mut slots = header_slots();
+        let Ok(parsed) = RequestHead::parse(head.as_bytes(), &mut slots) else { return Ok(()) };
+        let hop = RequestHop { forwarded_for: Some([10, 0, 0, 9].into()), ..RequestHop::default() };
+        let mut out = Vec::new();
+        write_request(&mut out, &parsed, &hop);
+        prop_assert_eq!(find_head_end(&out, 0), Ok(Some(out.len())));
+        let mut slots = header_slots();
+        let again = RequestHead::parse(&out, &mut slots).unwrap();
+        prop_assert_eq!((again.method, again.target), (parsed.method, parsed.target));
+        prop_assert_eq!((again.framing, again.websocket), (parsed.framing, parsed.websocket));
+        let last = again.headers.iter().rfind(|field| is_forwarded_for(field)).unwrap();
+        prop_assert!(last.value.ends_with(b"10.0.0.9"));
+    }
+
+    #[test]
+    fn an_accepted_answer_is_rebuilt_into_one_that_means_the_same(
+        fields in fields(), status in prop::sample::select(vec![100, 101, 200, 204, 304, 400, 503]), to_head: bool
+    ) {
+        let head = format!("HTTP/1.1 {status} Reason\r\n{fields}\r\n");
+        let mut slots = header_slots();
+        let Ok(parsed) = ResponseHead::parse(head.as_bytes(), to_head, &mut slots) else { return Ok(()) };
+        let mut out = Vec::new();
+        write_response(&mut out, &parsed, &ResponseHop::default());
+        prop_assert_eq!(find_head_end(&out, 0), Ok(Some(out.len())));
+        let mut slots = header_slots();
+        let again = ResponseHead::parse(&out, to_head, &mut slots).unwrap();
+        prop_assert_eq!((again.status, again.framing), (parsed.status, parsed.framing));
+    }
 }

@@ -48,13 +48,15 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         let http_1_0 = version == 0;
         let mut framing = FramingFields::default();
         let mut connection = ConnectionOptions::default();
-        let (mut hosts, mut upgrade) = (0, false);
+        let (mut host, mut repeated, mut upgrade) = (None, false, false);
         for field in headers.iter() {
             if field.value.contains(&0) {
                 return Err(Malformed::Syntax);
             }
             match field.name.len() {
-                4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,
+                4 if field.name.eq_ignore_ascii_case("host") => {
+                    repeated |= host.replace(field.value).is_some();
+                }
                 7 if field.name.eq_ignore_ascii_case("upgrade") => {
                     upgrade = field.value.eq_ignore_ascii_case(b"websocket");
                 }
@@ -63,7 +65,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
                 _ => {}
             }
         }
-        if hosts > 1 || (hosts == 0 && !http_1_0) {
+        let named = authority(target);
+        let is_ambiguous = match (host, named) {
+            (Some(host), Some(named)) => !host.eq_ignore_ascii_case(named.as_bytes()),
+            (host, _) => host.is_none() && !http_1_0,
+        };
+        if repeated || is_ambiguous {
             return Err(Malformed::Host);
         }
         let framing = framing.resolve(http_1_0)?.unwrap_or(Framing::Empty);
@@ -81,6 +88,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
                 && framing == Framing::Empty,
         })
     }
+}
+
+/// The authority that a target in absolute form names (RFC 9112 section 3.2.2).
+fn authority(target: &str) -> Option<&str> {
+    let (_, rest) = target.split_once("://").filter(|_| !target.starts_with('/'))?;
+    Some(&rest[..rest.find(['/', '?']).unwrap_or(rest.len())])
 }
 
 /// The options of all `Connection` fields that matter here (RFC 9110 section 7.6.1).
@@ -164,6 +177,8 @@ mod tests {
         let table = [
             ("GET / HTTP/1.1\r\n\r\n", Host),
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Host),
+            ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", Host),
+            ("GET http://a@b?q HTTP/1.1\r\nHost: a\r\n\r\n", Host),
             ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", Version),
             ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Syntax),
             ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", Syntax),

@@ -12,6 +12,8 @@ use crate::proxy::request::Reading;
 
 /// Most interim (1xx) answers before the final one.
 const INTERIM_MOST: u8 = 16;
+/// Most bytes of an answer held while it is read: its head and what is collected, chunk framing included.
+const ANSWER_MOST: usize = 2 * MAX_ANSWER;
 /// Most bytes of an error that are read to see what it says.
 const ERROR_MOST: usize = 4096;
 
@@ -80,7 +82,7 @@ impl Exchange<'_> {
 
     /// Reads more, and deals with the end of the stream.
     fn read_on(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Failure> {
-        match self.onward.poll_fill(cx) {
+        match self.onward.poll_fill(cx, ANSWER_MOST) {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(read)) if read > 0 => Ok(Poll::Ready(())),
             Poll::Ready(Ok(_)) => self.ended().map(Poll::Ready),
@@ -126,7 +128,6 @@ impl Exchange<'_> {
                 Phase::Head { searched: 0, interim: *interim + 1 }
             }
             _ => {
-                self.completed.status = head.status;
                 self.completed.reuse_onward = head.keep_alive;
                 self.completed.keep_alive = head.keep_alive_timeout;
                 if let Some(limit) = limit_to_read(&rules.reading, &head) {
@@ -236,7 +237,7 @@ impl Exchange<'_> {
         write_response(self.to_client.buffer(), &head, &hop);
         self.to_client.push(replaced.unwrap_or(&inbox[head_end..end]));
         self.completed.reuse_client = !hop.close && !until_close;
-        self.completed.tagged = tagged.map(|answer| answer.sid_hash);
+        self.completed.tagged = tagged.is_some();
         self.onward.take(end);
         self.phase = if complete { Phase::Complete } else { Phase::Passing(body) };
         Ok(true)
