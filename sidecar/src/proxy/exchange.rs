@@ -242,8 +242,7 @@ impl<'c> Exchange<'c> {
 
     /// Nothing moves. That is a poll's normal state; while a body is under way it has a limit.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
-        let sending = self.request_refused.is_none()
-            && (!self.request.body.is_complete() || !self.request.outbox.is_empty());
+        let sending = self.request_refused.is_none() && !self.is_sent();
         let answering = !self.to_client.is_empty() || self.phase.is_collecting();
         let request = self.request_alarm.poll(cx, sending, self.stall);
         let answer = self.answer_alarm.poll(cx, answering, self.stall);
