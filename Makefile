@@ -22,18 +22,18 @@ CLUSTER := target/debug/cluster
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test soak fuzz lint deny unit e2e images cluster prerequisites node-modules clean
+.PHONY: help demo test soak fuzz lint deny unit e2e images cluster prerequisites provider node-modules clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-demo: cluster images ## Show a real cluster without and with the sidecar; runs until Ctrl-C
+demo: provider cluster images ## Show a real cluster without and with the sidecar; runs until Ctrl-C
 	$(call say,starting a cluster for the demo)
 	cargo build --package socketio-affinity-tests --bin demo
-	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) $(CURDIR)/target/debug/demo
+	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) $(CURDIR)/target/debug/demo || test $$? = 130 # Ctrl-C
 
-test: lint deny unit e2e ## Run all tests, those on a real cluster included
+test: provider lint deny unit e2e ## Run all tests, those on a real cluster included
 	@printf '\nAll tests passed.\n'; cat $(NOT_CHECKED) 2>/dev/null || true
 
 lint: prerequisites ## Check formatting and lints
@@ -83,6 +83,13 @@ prerequisites:
 	@for tool in cargo c++ go node npm; do \
 		command -v $$tool >/dev/null || { echo "$$tool is missing; install Rust, a C++ compiler, Go and Node.js first (see README.md)."; exit 1; }; \
 	done
+
+provider:
+	@if [ -n "$${KUBECONFIG:-}" ]; then \
+		echo "KUBECONFIG is set: the cluster that it names will be used ($$KUBECONFIG)."; \
+	elif [ "$$(id -u)" != 0 ] && ! { command -v kind && docker info; } >/dev/null 2>&1; then \
+		echo 'The cluster needs root; or kind and a running Docker; or a cluster of yours in KUBECONFIG.'; exit 1; \
+	fi
 
 node-modules: $(NODE_PROGRAMS:%=%/node_modules/.package-lock.json)
 

@@ -69,7 +69,9 @@ impl Cluster {
             let kubeconfig = kind::kubeconfig(name, &kind_kubeconfig(name)?).await?;
             return Ok(Self::Kind { name: name.to_owned(), kubeconfig });
         }
-        bail!("no cluster {name:?} runs; start one with `cluster up`, or set KUBECONFIG to one of yours")
+        bail!(
+            "no cluster {name:?} runs; start one with `cluster up`, name another with `--name`, or set KUBECONFIG to one of yours"
+        )
     }
 
     /// `argv` with everything that a command in the cluster gets.

@@ -55,11 +55,9 @@ fn show(options: &Options) -> Result<()> {
 }
 
 fn watch(variant: Variant, options: &Options) -> Result<(Chat, Summary)> {
-    println!("    waiting until all pods are ready");
     let chat = Chat::deploy(variant)?;
     let load =
         Load { url: chat.url()?, transport: &["--mix"], clients: options.clients, seconds: options.seconds };
-    println!("    {} clients connect and send for {} s", load.clients, load.seconds);
     let (summary, _) = load.run()?;
     Ok((chat, summary))
 }

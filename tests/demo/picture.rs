@@ -19,7 +19,7 @@ The cluster is up until Ctrl-C. From another terminal, here:
 ";
 
 const BAR: usize = 20;
-const COLUMN: usize = 34;
+const COLUMN: usize = 32;
 
 /// Draws them.
 pub(crate) fn draw(without: &Summary, with: &Summary) -> String {
@@ -32,10 +32,10 @@ pub(crate) fn draw(without: &Summary, with: &Summary) -> String {
     text.push('\n');
     let (left, right) = (&without.total, &with.total);
     for (title, left, right) in [
-        ("attempts", left.connects + left.connect_errors, right.connects + right.connect_errors),
+        ("tries", left.connects + left.connect_errors, right.connects + right.connect_errors),
         ("  failed", left.connect_errors, right.connect_errors),
-        ("lost", left.disconnects, right.disconnects),
-        ("sent", left.sent, right.sent),
+        ("sessions lost", left.disconnects, right.disconnects),
+        ("messages sent", left.sent, right.sent),
         ("arrived", left.acked, right.acked),
     ] {
         row(&mut text, title, &left.to_string(), &right.to_string());
@@ -45,7 +45,7 @@ pub(crate) fn draw(without: &Summary, with: &Summary) -> String {
 }
 
 fn row(text: &mut String, title: &str, left: &str, right: &str) {
-    let line = format!("  {title:<11} {left:<COLUMN$} {right}");
+    let line = format!("  {title:<13} {left:<COLUMN$} {right}");
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}", line.trim_end());
 }

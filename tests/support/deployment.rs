@@ -3,6 +3,8 @@
 //!
 //! Everything waits on conditions, each with a deadline, and says what it waited for when that passes.
 
+use std::io::Write;
+
 mod chat;
 mod kubectl;
 mod load;
@@ -13,3 +15,9 @@ pub use load::{Event, Load, LoadRun, ModeSummary, Summary};
 
 /// The namespace everything is put into.
 pub const NAMESPACE: &str = "chat";
+
+/// Says what is being done, also where a test's output is captured: some of it takes minutes.
+fn say(what: &str) {
+    // Whoever runs this may not be listening.
+    let _ = writeln!(std::io::stderr(), "    {what}");
+}

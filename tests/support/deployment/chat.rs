@@ -10,7 +10,7 @@ use serde_json::Value;
 use socketio_sidecar::init::{Init, init};
 use socketio_sidecar_core::config::Mode;
 
-use super::{Kubectl, wait_for};
+use super::{Kubectl, say, wait_for};
 
 /// Longest wait for pods to come or go.
 const PODS: Duration = Duration::from_secs(180);
@@ -59,6 +59,7 @@ impl Chat {
             Variant::With(_) => ("chat-with", "with-sidecar.yaml"),
         };
         let chat = Self { name, variant };
+        say(&format!("deploying {name}, 3 replicas"));
         chat.remove()?;
         if let Variant::With(mode) = variant {
             write_configuration(mode)?;
@@ -81,6 +82,7 @@ impl Chat {
     /// # Errors
     /// What `kubectl` said.
     pub fn scale(&self, replicas: u32) -> Result<()> {
+        say(&format!("scaling to {replicas} replicas"));
         Kubectl::run(&["scale", "deployment", self.name, &format!("--replicas={replicas}")]).map(drop)
     }
 

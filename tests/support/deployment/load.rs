@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Kubectl, NAMESPACE, wait_for};
+use super::{Kubectl, NAMESPACE, say, wait_for};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -124,6 +124,7 @@ impl Load {
     /// What `kubectl` said.
     pub fn start(&self) -> Result<LoadRun> {
         let pod = format!("load-{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        say(&format!("{} clients connect, and send for {} s", self.clients, self.seconds));
         let (clients, duration) = (self.clients.to_string(), format!("{}s", self.seconds));
         let mut args = vec!["--json", "--url", &self.url, "--clients", &clients, "--duration", &duration];
         args.extend(self.transport);
