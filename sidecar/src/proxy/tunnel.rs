@@ -154,3 +154,49 @@ impl Direction {
         self.alarm.poll(cx, self.broken || !self.outbox.is_empty(), limit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::Stream;
+    use socket2::SockRef;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn pair() -> (Conn, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Conn::new(Stream::Tcp(ours)), listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn what_the_application_said_last_is_delivered_though_it_takes_no_more() {
+        let ((client, mut their_client), (onward, mut app)) = (pair().await, pair().await);
+        app.write_all(b"last words").await.unwrap();
+        SockRef::from(&app).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(app);
+        their_client.write_all(b"too late").await.unwrap();
+        let mut tunnel = Tunnel::new(client, onward, Duration::from_secs(60));
+        let end = tunnel.run().await;
+        assert_eq!(end, End::Onward, "it was not the client that ended it");
+        let closing = tokio::spawn(tunnel.close(end));
+        let mut said = Vec::new();
+        their_client.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, b"last words");
+        drop(their_client);
+        closing.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_side_that_does_not_read_ends_the_tunnel() {
+        let ((client, _silent), (onward, mut app)) = (pair().await, pair().await);
+        let mut tunnel = Tunnel::new(client, onward, Duration::from_secs(60));
+        let flood = tokio::spawn(async move {
+            // More than all buffers on the way hold.
+            let _ = app.write_all(&vec![b'x'; 64 << 20]).await;
+            app
+        });
+        assert_eq!(tunnel.run().await, End::Stalled);
+        flood.abort();
+    }
+}
