@@ -8,6 +8,9 @@ use socketio_sidecar_core::owner_tag::{KeyRing, Owner, PodDigest};
 use support::deployment::{Chat, Kubectl, NAMESPACE, Variant, wait_for};
 
 const TRAP: &str = "trap";
+/// Longest wait for a pod. The test before may have stopped the API server, after which clients of it
+/// come back at intervals of their own.
+const RECOVERY: Duration = Duration::from_secs(180);
 /// Listens on the port that peers use and says so when anyone connects.
 const TRAP_SCRIPT: &str = r#"require("net").createServer((socket) => {
     console.log("CONNECTED " + socket.remoteAddress); socket.destroy();
@@ -24,7 +27,7 @@ fn a_forged_truncated_or_foreign_tag_is_an_unknown_session_and_reaches_nobody() 
     let chat = Chat::deploy(Variant::With(Mode::Enforce)).unwrap();
     let url = chat.url().unwrap();
     run_script(TRAP, TRAP_SCRIPT, &[]);
-    wait_for("the trap to listen", Duration::from_secs(60), || {
+    wait_for("the trap to listen", RECOVERY, || {
         let log = Kubectl::run(&["logs", TRAP]).unwrap_or_default();
         Ok(log.contains("LISTENING").then_some(()))
     })
@@ -83,7 +86,7 @@ fn fetch_lenient(url: &str) {
 fn run_to_end(script: &str, args: &[String]) -> String {
     const NAME: &str = "fetch";
     run_script(NAME, script, args);
-    wait_for("a script to end", Duration::from_secs(60), || {
+    wait_for("a script to end", RECOVERY, || {
         let phase = Kubectl::run(&["get", "pod", NAME, "--output=jsonpath={.status.phase}"])?;
         Ok(matches!(phase.as_str(), "Succeeded" | "Failed").then_some(()))
     })

@@ -4,13 +4,14 @@
 //! A test that cannot run on a cluster fails and says why; it is never skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
-mod control_plane;
 mod foreign_tags;
 mod killed_sidecar;
 mod observe;
 mod scaling;
 mod sessions;
 mod sidecar_logs;
+// Last, by its name: it takes a while until all clients of the API server are back.
+mod without_control_plane;
 
 use support::deployment::{Chat, Load};
 
