@@ -1,0 +1,3 @@
+//! The program `socketio-operator`.
+
+fn main() {}
