@@ -1,3 +1,5 @@
 //! The program `socketio-operator`.
 
-fn main() {}
+fn main() {
+    print!("{}", socketio_operator::crd::manifest().unwrap());
+}
