@@ -209,7 +209,7 @@ pub struct Edge {
 }
 
 /// The Service for clients and edges.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!self.takeOver || has(self.name)")
     .message("takeOver needs a name: that of your Service which is to lead to the sidecars"))]
@@ -230,6 +230,12 @@ pub struct ClientService {
 
 fn default_service_port() -> u16 {
     80
+}
+
+impl Default for ClientService {
+    fn default() -> Self {
+        Self { name: None, take_over: false, port: default_service_port() }
+    }
 }
 
 /// An Ingress for the client Service.

@@ -65,8 +65,11 @@ pub enum Step {
     Untagging,
     /// Tags that are out are honoured, until the deadline.
     Draining,
-    /// The sessions that are left are closed, spread over a window.
+    /// The sidecars are told to close the sessions that are left, spread over a window; waits until every
+    /// pod knows.
     Closing,
+    /// Waits until the window is over.
+    Emptying,
     /// The Service leads to the application again; waits until everybody knows.
     RoutingBack,
     /// The workload is as it was; its pods are replaced.

@@ -1,0 +1,133 @@
+//! The controller: watches, the passes over one object, and what is done about errors.
+//!
+//! A pass reads as named steps: [`dereference`] (needs a client) → [`validate`] → [`plan`] → [`build`] →
+//! [`apply`] (needs a client) → [`status`] → [`patch_status`] (needs a client). What decides is pure.
+//!
+//! # Invariants
+//! - A pass depends on what is in the cluster alone, nothing is remembered between two of them: an
+//!   operator that is killed at any write, or replaced, goes on where it was.
+//! - One pass at a time runs over an object; kube's scheduler sees to it.
+//! - At rest a pass writes nothing.
+
+mod apply;
+mod build;
+mod contest;
+mod dereference;
+mod drift;
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod names;
+mod pass;
+mod patch_status;
+mod plan;
+mod pods;
+mod revisions;
+mod status;
+mod validate;
+mod watches;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::{FutureExt, StreamExt};
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::Store;
+use kube::{Client, ResourceExt};
+use tokio::time::Instant;
+
+use crate::crd::SocketIoCluster;
+use crate::metrics::Metrics;
+pub use error::Error;
+
+/// How many objects are looked at at once.
+const CONCURRENCY: u16 = 8;
+/// How often an object is looked at although nothing happened: Secrets are not watched, so that the
+/// operator need not be allowed to list them.
+const RESYNC: Duration = Duration::from_secs(60);
+
+/// What the controller is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The operator's own namespace, where it keeps its Secrets.
+    pub namespace: String,
+    /// The namespaces whose objects are looked after; none means all.
+    pub watch_namespaces: Vec<String>,
+    /// The image of the sidecars that are injected from now on.
+    pub sidecar_image: String,
+    /// This process, in Events.
+    pub identity: String,
+}
+
+/// What all passes share.
+struct Context {
+    client: Client,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    recorder: Recorder,
+    clusters: Store<SocketIoCluster>,
+}
+
+/// Looks after all SocketIoClusters until `shutdown`, then ends the passes that are under way.
+///
+/// Dropping the future ends it at any write, which is safe: see the invariants.
+pub async fn run(
+    client: Client,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let shutdown = shutdown.boxed().shared();
+    let reporter = Reporter {
+        controller: names::CONTROLLER.to_owned(),
+        instance: Some(settings.identity.clone()),
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let scopes: Vec<Option<String>> = match &settings.watch_namespaces[..] {
+        [] => vec![None],
+        namespaces => namespaces.iter().cloned().map(Some).collect(),
+    };
+    let controllers = scopes.into_iter().map(|namespace| {
+        let (controller, clusters) = watches::controller(&client, namespace.as_deref());
+        let context = Context {
+            client: client.clone(),
+            settings: settings.clone(),
+            metrics: metrics.clone(),
+            recorder: recorder.clone(),
+            clusters,
+        };
+        controller
+            .with_config(Config::default().concurrency(CONCURRENCY))
+            .graceful_shutdown_on(shutdown.clone())
+            .run(reconcile, error_policy, Arc::new(context))
+            // What a pass said was logged and counted in it.
+            .for_each(|_| std::future::ready(()))
+    });
+    join_all(controllers).await;
+}
+
+async fn reconcile(cluster: Arc<SocketIoCluster>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let outcome = pass::run(&cluster, &context).await;
+    let result = outcome.as_ref().map_or_else(Error::category, |_| "ok");
+    context.metrics.reconcile(result, started.elapsed());
+    let name = format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any());
+    match &outcome {
+        Ok(_) => tracing::debug!(cluster = name, "reconciled"),
+        Err(error) => tracing::warn!(cluster = name, category = error.category(), %error, "cannot reconcile"),
+    }
+    outcome
+}
+
+fn error_policy(_: Arc<SocketIoCluster>, error: &Error, _: Arc<Context>) -> Action {
+    Action::requeue(error.retry_after())
+}
+
+/// The other objects of the same namespace.
+fn others(cluster: &SocketIoCluster, context: &Context) -> Vec<Arc<SocketIoCluster>> {
+    let same = |other: &Arc<SocketIoCluster>| other.namespace() == cluster.namespace();
+    context.clusters.state().into_iter().filter(same).collect()
+}

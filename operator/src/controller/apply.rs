@@ -1,0 +1,255 @@
+//! Step 5 of a pass, which needs a client: what was built is made so, where it is not so already.
+//!
+//! # Invariants
+//! - Nothing is written that holds: see [`drift`](super::drift).
+//! - The order of the writes is one in which the pass may be dropped, or the operator killed, after any of
+//!   them: what something needs is written before it, and a Service is led elsewhere only by a step that
+//!   saw its pods.
+//! - [`Resources`] is taken apart without `..`, so that nothing that was built is forgotten here.
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Context;
+use super::build::{IngressChange, Resources, ServiceChange, WorkloadChange};
+use super::dereference::{Observed, belongs_to};
+use super::drift::{digest, holds};
+use super::error::Error;
+use super::names::{self, APPLIED_ANNOTATION, FINALIZER, MANAGER};
+use crate::crd::SocketIoCluster;
+
+/// What was applied: the only source of a status that says so.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// The revision of the configuration that the Secret holds now.
+    pub(crate) revision: String,
+    /// What else had been changed or deleted by somebody else, and was put back.
+    pub(crate) repaired: Vec<String>,
+}
+
+/// Applies all of it.
+///
+/// # Errors
+/// The API server's. What was written until then stays, and the next pass goes on from there.
+pub(crate) async fn apply(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    resources: Resources,
+    context: &Context,
+) -> Result<Applied, Error> {
+    let Resources {
+        credentials_secret,
+        sidecar_secret,
+        revision,
+        peer_service,
+        workload,
+        client_service,
+        ingress,
+    } = resources;
+    let mut applied = Applied { revision, ..Applied::default() };
+    let known = cluster.status.as_ref().is_some_and(|status| status.step.is_some());
+    let mut repaired = |what: Option<String>| applied.repaired.extend(what.filter(|_| known));
+
+    let namespace = cluster.namespace().unwrap_or_default();
+    let own = &context.settings.namespace;
+    repaired(ensure(context, own, credentials_secret, observed.credentials_secret.as_ref()).await?);
+    repaired(ensure(context, &namespace, sidecar_secret, observed.sidecar_secret.as_ref()).await?);
+    repaired(ensure(context, &namespace, peer_service, observed.peer_service.as_ref()).await?);
+    apply_workload(cluster, observed, workload, context).await?;
+    match client_service {
+        ServiceChange::Ours(service) => {
+            repaired(ensure(context, &namespace, *service, observed.client_service.as_ref()).await?);
+        }
+        ServiceChange::Theirs(patch) => {
+            merge::<Service>(context, &namespace, &names::client_service(cluster), &patch).await?;
+        }
+        ServiceChange::Leave => {}
+    }
+    match ingress {
+        IngressChange::Ours(ingress) => {
+            repaired(ensure(context, &namespace, *ingress, observed.ingress.as_ref()).await?);
+        }
+        IngressChange::Theirs(patch) => {
+            let name = names::ingress(cluster).unwrap_or_default();
+            merge::<Ingress>(context, &namespace, &name, &patch).await?;
+        }
+        IngressChange::Leave => {}
+    }
+    if observed.stale_ingress.is_some() {
+        delete::<Ingress>(context, &namespace, &names::own_ingress(cluster)).await?;
+    }
+    Ok(applied)
+}
+
+/// Applies an object of ours unless it is so already. Says its name if somebody else had changed it.
+async fn ensure<K>(
+    context: &Context,
+    namespace: &str,
+    desired: K,
+    live: Option<&K>,
+) -> Result<Option<String>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let (kind, name) = (K::kind(&()).into_owned(), desired.name_any());
+    let what = format!("{kind} {name}");
+    let mut desired = serde_json::to_value(&desired).map_err(Error::json(&what))?;
+    let applied = digest(desired.to_string().as_bytes());
+    desired["metadata"]["annotations"][APPLIED_ANNOTATION] = json!(applied);
+    let live_value = serde_json::to_value(live).map_err(Error::json(&what))?;
+    if live.is_some() && holds(&desired, &live_value) {
+        return Ok(None);
+    }
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    // What is ours is ours: whoever changed a field of it does not keep it.
+    let params = PatchParams::apply(MANAGER).force();
+    api.patch(&name, &params, &Patch::Apply(&desired))
+        .await
+        .map_err(Error::api(format!("applying {what}")))?;
+    context.metrics.write(&kind, "apply");
+    let unchanged = live_value["metadata"]["annotations"][APPLIED_ANNOTATION] == json!(applied);
+    Ok((live.is_none() || unchanged).then_some(what))
+}
+
+async fn apply_workload(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    change: WorkloadChange,
+    context: &Context,
+) -> Result<(), Error> {
+    let Some(workload) = &observed.workload else { return Ok(()) };
+    let (patch, doing) = match &change {
+        WorkloadChange::Leave => return Ok(()),
+        WorkloadChange::Inject(patch) if holds(patch, &workload.object) => return Ok(()),
+        WorkloadChange::Inject(patch) => (patch, "injecting the sidecar into"),
+        WorkloadChange::Remove(patch) => (patch, "taking the sidecar out of"),
+    };
+    let resource = workload.kind.resource();
+    let name = &cluster.spec.workload_ref.name;
+    let namespace = cluster.namespace().unwrap_or_default();
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let doing = format!("{doing} {} {name}", resource.kind);
+    // Never forced: where another manager owns what we need, a person decides.
+    let params = PatchParams::apply(MANAGER);
+    if !workload.is_ours() {
+        let dry_run = PatchParams { dry_run: true, ..params.clone() };
+        api.patch(name, &dry_run, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
+    }
+    api.patch(name, &params, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
+    context.metrics.write(&resource.kind, "apply");
+    Ok(())
+}
+
+async fn merge<K>(context: &Context, namespace: &str, name: &str, patch: &Value) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let kind = K::kind(&()).into_owned();
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    api.patch(name, &params, &Patch::Merge(patch))
+        .await
+        .map_err(Error::api(format!("changing {kind} {name}")))?;
+    context.metrics.write(&kind, "patch");
+    Ok(())
+}
+
+/// Deletes it, if it is there.
+async fn delete<K>(context: &Context, namespace: &str, name: &str) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let kind = K::kind(&()).into_owned();
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    match api.delete(name, &DeleteParams::default()).await {
+        Ok(_) => context.metrics.write(&kind, "delete"),
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(Error::api(format!("deleting {kind} {name}"))(error)),
+    }
+    Ok(())
+}
+
+/// Sees to it that the object stays until all is given back.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn hold(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
+    if cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+        return Ok(());
+    }
+    let finalizers: Vec<_> = cluster.finalizers().iter().cloned().chain([FINALIZER.to_owned()]).collect();
+    patch_finalizers(cluster, context, &finalizers).await
+}
+
+/// Lets the object go, and what was made for it with it: what is in its own namespace is collected by
+/// the API server, the operator's own Secret, which can name no owner there, is deleted here.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn release(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
+    delete::<Secret>(context, &context.settings.namespace, &names::credentials_secret(cluster)).await?;
+    let_go(cluster, context).await
+}
+
+/// Lets the object go, and leaves all that was made for it: without an owner it is not collected.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn retain(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    context: &Context,
+) -> Result<(), Error> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let orphaned = json!({"metadata": {"ownerReferences": null}});
+    for service in [&observed.client_service, &observed.peer_service].into_iter().flatten() {
+        if belongs_to(service, cluster) {
+            merge::<Service>(context, &namespace, &service.name_any(), &orphaned).await?;
+        }
+    }
+    if let Some(secret) = observed.sidecar_secret.as_ref().filter(|secret| belongs_to(*secret, cluster)) {
+        merge::<Secret>(context, &namespace, &secret.name_any(), &orphaned).await?;
+    }
+    if let Some(ingress) = observed.ingress.as_ref().filter(|ingress| belongs_to(*ingress, cluster)) {
+        merge::<Ingress>(context, &namespace, &ingress.name_any(), &orphaned).await?;
+    }
+    let_go(cluster, context).await
+}
+
+async fn let_go(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
+    if !cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+        return Ok(());
+    }
+    let left: Vec<_> =
+        cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
+    patch_finalizers(cluster, context, &left).await
+}
+
+async fn patch_finalizers(
+    cluster: &SocketIoCluster,
+    context: &Context,
+    finalizers: &[String],
+) -> Result<(), Error> {
+    let patch = json!({
+        "metadata": {"finalizers": finalizers, "resourceVersion": cluster.resource_version()},
+    });
+    let namespace = cluster.namespace().unwrap_or_default();
+    merge::<SocketIoCluster>(context, &namespace, &cluster.name_any(), &patch).await
+}

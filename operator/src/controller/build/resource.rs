@@ -1,0 +1,8 @@
+//! One file per object that is made or changed.
+
+pub(crate) mod client_service;
+pub(crate) mod ingress;
+pub(crate) mod injection;
+pub(crate) mod peer_service;
+pub(crate) mod sidecar_secret;
+pub(crate) mod user_ingress;

@@ -1,0 +1,165 @@
+//! The Service for clients and edges: one of ours, or the user's own, which is taken over by consent.
+//!
+//! # Invariants
+//! - Of a Service that was taken over, only the target ports that lead to the application and one label
+//!   in the selector are changed. What they were stands in an annotation on it, written in the same
+//!   patch, so that it can be given back whatever happens to the operator.
+//! - Where the Service leads to sidecars, its selector asks for the label that pods with a sidecar have.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::controller::names::{self, CLUSTER_LABEL, ORIGINAL_ANNOTATION, PROXY_PORT};
+use crate::controller::plan::Route;
+use crate::controller::workload::Workload;
+use crate::crd::SocketIoCluster;
+
+const PROXY: IntOrString = IntOrString::Int(PROXY_PORT as i32);
+
+/// What a Service was before it was taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Original {
+    /// The UID of the SocketIoCluster that took it.
+    by: String,
+    /// By port and protocol, the target ports that were changed.
+    ports: BTreeMap<String, IntOrString>,
+}
+
+/// Builds a Service of ours.
+pub(crate) fn build_client_service(cluster: &SocketIoCluster, workload: &Workload, route: Route) -> Service {
+    let mut selector = workload.selector.match_labels.clone().unwrap_or_default();
+    let target = match route {
+        Route::Application => i32::from(cluster.spec.app.port),
+        Route::Sidecars => {
+            selector.insert(CLUSTER_LABEL.to_owned(), cluster.name_any());
+            i32::from(PROXY_PORT)
+        }
+    };
+    Service {
+        metadata: names::metadata(cluster, names::client_service(cluster)),
+        spec: Some(ServiceSpec {
+            selector: Some(selector),
+            ports: Some(vec![ServicePort {
+                name: Some("http".to_owned()),
+                port: i32::from(cluster.spec.edge.service.port),
+                target_port: Some(IntOrString::Int(target)),
+                protocol: Some("TCP".to_owned()),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// Whether a Service leads to sidecars.
+pub(crate) fn is_routed(service: &Service) -> bool {
+    let Some(spec) = &service.spec else { return false };
+    let labelled = spec.selector.as_ref().is_some_and(|selector| selector.contains_key(CLUSTER_LABEL));
+    labelled && ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY))
+}
+
+/// The first port of the user's Service that leads to the application, or did before it was taken over.
+pub(crate) fn port_to_application(service: &Service, workload: &Workload, app_port: u16) -> Option<u16> {
+    let was = original(service).map(|original| original.ports).unwrap_or_default();
+    let mut ports = ports(service);
+    let port = ports.find(|port| match target(port) {
+        PROXY => was.contains_key(&key(port)),
+        target => workload.leads_to(&target, app_port),
+    })?;
+    u16::try_from(port.port).ok()
+}
+
+/// The UID of the SocketIoCluster that has taken the Service over.
+pub(crate) fn taken_by(service: &Service) -> Option<String> {
+    original(service).map(|original| original.by)
+}
+
+/// Builds the merge patch that leads the user's Service to the sidecars. `None`: it does already.
+pub(crate) fn build_take_over(
+    service: &Service,
+    cluster: &SocketIoCluster,
+    workload: &Workload,
+) -> Option<Value> {
+    let mut was = original(service).map(|original| original.ports).unwrap_or_default();
+    let ports: Vec<ServicePort> = ports(service)
+        .map(|port| {
+            let target = target(port);
+            if target == PROXY || !workload.leads_to(&target, cluster.spec.app.port) {
+                return port.clone();
+            }
+            was.insert(key(port), target);
+            ServicePort { target_port: Some(PROXY), ..port.clone() }
+        })
+        .collect();
+    let original = Original { by: names::uid(cluster).to_owned(), ports: was };
+    let patch = json!({
+        "metadata": {"annotations": {ORIGINAL_ANNOTATION: serde_json::to_string(&original).ok()?}},
+        "spec": {"ports": ports, "selector": {CLUSTER_LABEL: cluster.name_any()}},
+    });
+    changes(service, patch)
+}
+
+/// Builds the merge patch that gives the user's Service back. `None`: it is as it was.
+pub(crate) fn build_give_back(service: &Service) -> Option<Value> {
+    let original = original(service)?;
+    let ports: Vec<ServicePort> = ports(service)
+        .map(|port| match (target(port), original.ports.get(&key(port))) {
+            (PROXY, Some(was)) => ServicePort { target_port: Some(was.clone()), ..port.clone() },
+            _ => port.clone(),
+        })
+        .collect();
+    let patch = json!({
+        "metadata": {"annotations": {ORIGINAL_ANNOTATION: null}},
+        "spec": {"ports": ports, "selector": {CLUSTER_LABEL: null}},
+    });
+    changes(service, patch)
+}
+
+/// Whether the endpoints are those of the route: no ready one on another port than it asks for.
+pub(crate) fn endpoints_agree(slices: &[EndpointSlice], service: &Service) -> bool {
+    let wanted = ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY));
+    let numbers: Vec<i32> =
+        slices.iter().flat_map(|slice| slice.ports.iter().flatten()).filter_map(|port| port.port).collect();
+    let proxied = numbers.contains(&i32::from(PROXY_PORT));
+    wanted == proxied && !numbers.is_empty()
+}
+
+/// The patch, unless it changes nothing. It holds for the version that it was made from only.
+fn changes(service: &Service, mut patch: Value) -> Option<Value> {
+    let live = serde_json::to_value(service).ok()?;
+    let annotation = &patch["metadata"]["annotations"][ORIGINAL_ANNOTATION];
+    let label = &patch["spec"]["selector"][CLUSTER_LABEL];
+    let null = Value::Null;
+    let same = live["spec"]["ports"] == patch["spec"]["ports"]
+        && live["metadata"]["annotations"].get(ORIGINAL_ANNOTATION).unwrap_or(&null) == annotation
+        && live["spec"]["selector"].get(CLUSTER_LABEL).unwrap_or(&null) == label;
+    patch["metadata"]["resourceVersion"] = json!(service.resource_version());
+    (!same).then_some(patch)
+}
+
+fn ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
+    service.spec.iter().flat_map(|spec| spec.ports.iter().flatten())
+}
+
+/// Where a port leads; without a target, to the port of its own number.
+fn target(port: &ServicePort) -> IntOrString {
+    port.target_port.clone().unwrap_or(IntOrString::Int(port.port))
+}
+
+fn key(port: &ServicePort) -> String {
+    format!("{}/{}", port.port, port.protocol.as_deref().unwrap_or("TCP"))
+}
+
+fn original(service: &Service) -> Option<Original> {
+    serde_json::from_str(service.annotations().get(ORIGINAL_ANNOTATION)?).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! The sidecar in the workload's pod template, as a patch for server-side apply.
+//!
+//! # Invariants
+//! - What is injected depends on the spec and the pinned image alone, never on the operator's version:
+//!   an upgrade of the operator restarts nobody's pods. A golden file holds it byte for byte.
+//! - Everything that may change while pods run is in the Secret, not here.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector, Probe,
+    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use crate::controller::drift::digest;
+use crate::controller::names::{
+    self, ADMIN_PORT, APPLIED_ANNOTATION, CLUSTER_LABEL, PEER_PORT, PROXY_PORT, SIDECAR,
+};
+use crate::crd::SocketIoCluster;
+use crate::crd::v1alpha1::{ImagePullPolicy, WorkloadKind};
+
+const CONFIG_DIR: &str = "/etc/socketio-sidecar";
+/// Distroless images' `nonroot`.
+const USER: i64 = 65_532;
+
+/// Builds the patch that puts the sidecar in.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub(crate) fn build_injection(cluster: &SocketIoCluster, image: &str) -> Result<Value, serde_json::Error> {
+    let template = json!({
+        "metadata": {"labels": {CLUSTER_LABEL: cluster.name_any()}},
+        "spec": {
+            "initContainers": [container(cluster, image)],
+            "volumes": [volume(cluster)],
+        },
+    });
+    let applied = digest(&serde_json::to_vec(&template)?);
+    let mut patch = build_removal(cluster);
+    patch["metadata"]["annotations"] = json!({APPLIED_ANNOTATION: applied});
+    patch["spec"] = json!({"template": template});
+    Ok(patch)
+}
+
+/// Builds the patch that takes it out: one that asks for nothing, so that all that was applied goes.
+pub(crate) fn build_removal(cluster: &SocketIoCluster) -> Value {
+    let workload = &cluster.spec.workload_ref;
+    let kind = match workload.kind {
+        WorkloadKind::Deployment => "Deployment",
+        WorkloadKind::StatefulSet => "StatefulSet",
+        WorkloadKind::DaemonSet => "DaemonSet",
+    };
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": workload.name, "namespace": cluster.namespace()},
+    })
+}
+
+fn volume(cluster: &SocketIoCluster) -> Volume {
+    Volume {
+        name: SIDECAR.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(names::sidecar_secret(cluster)),
+            // Only the sidecar mounts it, and it runs as a user that the pod need not know of.
+            default_mode: Some(0o444),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+fn container(cluster: &SocketIoCluster, image: &str) -> Container {
+    let sidecar = &cluster.spec.sidecar;
+    Container {
+        name: SIDECAR.to_owned(),
+        image: Some(image.to_owned()),
+        image_pull_policy: sidecar.image_pull_policy.map(|policy| {
+            match policy {
+                ImagePullPolicy::Always => "Always",
+                ImagePullPolicy::IfNotPresent => "IfNotPresent",
+                ImagePullPolicy::Never => "Never",
+            }
+            .to_owned()
+        }),
+        // An init container that is always restarted: it starts before the application and ends after it.
+        restart_policy: Some("Always".to_owned()),
+        env: Some(environment(cluster)),
+        ports: Some(
+            [("sio-proxy", PROXY_PORT), ("sio-peers", PEER_PORT), ("sio-admin", ADMIN_PORT)]
+                .map(|(name, port)| ContainerPort {
+                    name: Some(name.to_owned()),
+                    container_port: i32::from(port),
+                    protocol: Some("TCP".to_owned()),
+                    ..ContainerPort::default()
+                })
+                .to_vec(),
+        ),
+        startup_probe: Some(Probe { period_seconds: Some(1), failure_threshold: Some(60), ..probe("/livez") }),
+        readiness_probe: Some(Probe { period_seconds: Some(2), ..probe("/readyz") }),
+        resources: Some(sidecar.resources.clone().unwrap_or_else(default_resources)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(vec![VolumeMount {
+            name: SIDECAR.to_owned(),
+            // A directory, never a subPath, which would not follow changes of the Secret.
+            mount_path: CONFIG_DIR.to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        }]),
+        ..Container::default()
+    }
+}
+
+fn environment(cluster: &SocketIoCluster) -> Vec<EnvVar> {
+    let given = |name: &str, value: String| EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        ..EnvVar::default()
+    };
+    let of_pod = |name: &str, path: &str| EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".to_owned()),
+                field_path: path.to_owned(),
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    };
+    let sidecar = &cluster.spec.sidecar;
+    let mut environment = vec![
+        given("SOCKETIO_SIDECAR_APP", format!("127.0.0.1:{}", cluster.spec.app.port)),
+        given("SOCKETIO_SIDECAR_CONFIG_DIR", CONFIG_DIR.to_owned()),
+        of_pod("POD_IP", "status.podIP"),
+        of_pod("POD_UID", "metadata.uid"),
+    ];
+    environment
+        .extend(sidecar.max_connections.map(|most| given("SOCKETIO_SIDECAR_MAX_CONNECTIONS", most.to_string())));
+    environment.extend(sidecar.log.clone().map(|log| given("SOCKETIO_SIDECAR_LOG", log)));
+    environment
+}
+
+fn probe(path: &str) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::Int(i32::from(ADMIN_PORT)),
+            scheme: Some("HTTP".to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        timeout_seconds: Some(2),
+        ..Probe::default()
+    }
+}
+
+/// Requests are needed in any case: an autoscaler stops where a container has none.
+fn default_resources() -> ResourceRequirements {
+    let quantities = |pairs: &[(&str, &str)]| -> BTreeMap<String, Quantity> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()
+    };
+    ResourceRequirements {
+        requests: Some(quantities(&[("cpu", "50m"), ("memory", "32Mi")])),
+        limits: Some(quantities(&[("memory", "256Mi")])),
+        claims: None,
+    }
+}

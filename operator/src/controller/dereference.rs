@@ -1,0 +1,164 @@
+//! Step 1 of a pass, which needs a client: everything that a decision depends on is read here.
+//!
+//! All reads go out at once and change nothing, so a pass may be dropped here at any moment.
+
+use futures::future::{OptionFuture, try_join, try_join5};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use kube::api::ListParams;
+use kube::core::{DynamicObject, Selector};
+use kube::{Api, ResourceExt};
+
+use super::Context;
+use super::error::Error;
+use super::names;
+use super::pods::Pods;
+use super::revisions::{self, Reports};
+use super::workload::Workload;
+use crate::crd::SocketIoCluster;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    /// The workload, if it exists.
+    pub(crate) workload: Option<Workload>,
+    /// Its pods.
+    pub(crate) pods: Pods,
+    /// The client Service, ours or the user's.
+    pub(crate) client_service: Option<Service>,
+    /// Its endpoints.
+    pub(crate) endpoints: Vec<EndpointSlice>,
+    /// The headless Service.
+    pub(crate) peer_service: Option<Service>,
+    /// The sidecars' Secret.
+    pub(crate) sidecar_secret: Option<Secret>,
+    /// The operator's own Secret for this object.
+    pub(crate) credentials_secret: Option<Secret>,
+    /// The Ingress that the spec asks for, ours or the user's.
+    pub(crate) ingress: Option<Ingress>,
+    /// An Ingress of ours that the spec does not ask for any more.
+    pub(crate) stale_ingress: Option<Ingress>,
+    /// The class that the Ingress names.
+    pub(crate) ingress_class: Option<IngressClass>,
+    /// What the sidecars of ready pods say that they have applied, where that is of interest.
+    pub(crate) reports: Reports,
+}
+
+/// Reads it.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn dereference(cluster: &SocketIoCluster, context: &Context) -> Result<Observed, Error> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let client = &context.client;
+    let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let own_secrets: Api<Secret> = Api::namespaced(client.clone(), &context.settings.namespace);
+    let client_service = names::client_service(cluster);
+    let peer_service = names::peer_service(cluster);
+    let sidecar_secret = names::sidecar_secret(cluster);
+    let credentials_secret = names::credentials_secret(cluster);
+
+    let reads = try_join5(
+        fetch(&services, "Service", &client_service),
+        fetch(&services, "Service", &peer_service),
+        fetch(&secrets, "Secret", &sidecar_secret),
+        fetch(&own_secrets, "Secret", &credentials_secret),
+        fetch_endpoints(cluster, context, &client_service),
+    );
+    let (workload, reads) = try_join(fetch_workload(cluster, context), reads).await?;
+    let (client_service, peer_service, sidecar_secret, credentials_secret, endpoints) = reads;
+    let mut observed = Observed {
+        workload,
+        client_service,
+        endpoints,
+        peer_service,
+        sidecar_secret,
+        credentials_secret,
+        ..Observed::default()
+    };
+    if let Some(workload) = &observed.workload {
+        observed.pods = fetch_pods(cluster, context, workload).await?;
+        if revisions::are_of_interest(cluster) {
+            observed.reports = revisions::fetch(&observed.pods.with_sidecar).await;
+        }
+    }
+    dereference_ingress(cluster, context, &mut observed).await?;
+    Ok(observed)
+}
+
+async fn dereference_ingress(
+    cluster: &SocketIoCluster,
+    context: &Context,
+    observed: &mut Observed,
+) -> Result<(), Error> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let ingresses: Api<Ingress> = Api::namespaced(context.client.clone(), &namespace);
+    let asked_for = names::ingress(cluster);
+    let own = names::own_ingress(cluster);
+    if asked_for.as_ref() != Some(&own) {
+        observed.stale_ingress =
+            fetch(&ingresses, "Ingress", &own).await?.filter(|ingress| belongs_to(ingress, cluster));
+    }
+    let Some(name) = asked_for else { return Ok(()) };
+    observed.ingress = fetch(&ingresses, "Ingress", &name).await?;
+    let named = cluster.spec.edge.ingress.as_ref().and_then(|ingress| ingress.class_name.clone());
+    let class = named.or_else(|| observed.ingress.as_ref().and_then(class_of));
+    let classes: Api<IngressClass> = Api::all(context.client.clone());
+    let class = OptionFuture::from(class.as_deref().map(|class| fetch(&classes, "IngressClass", class)));
+    observed.ingress_class = class.await.transpose()?.flatten();
+    Ok(())
+}
+
+/// The class that an Ingress names, in its field or as it was done before there was one.
+pub(crate) fn class_of(ingress: &Ingress) -> Option<String> {
+    let field = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.clone());
+    field.or_else(|| ingress.annotations().get("kubernetes.io/ingress.class").cloned())
+}
+
+/// Whether an object was made for this SocketIoCluster.
+pub(crate) fn belongs_to<K: kube::Resource>(object: &K, cluster: &SocketIoCluster) -> bool {
+    object.owner_references().iter().any(|owner| owner.uid == names::uid(cluster))
+}
+
+async fn fetch<K>(api: &Api<K>, kind: &str, name: &str) -> Result<Option<K>, Error>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    api.get_opt(name).await.map_err(Error::api(format!("reading {kind} {name}")))
+}
+
+async fn fetch_workload(cluster: &SocketIoCluster, context: &Context) -> Result<Option<Workload>, Error> {
+    let reference = &cluster.spec.workload_ref;
+    let namespace = cluster.namespace().unwrap_or_default();
+    let resource = reference.kind.resource();
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let Some(object) = fetch(&api, &resource.kind, &reference.name).await? else { return Ok(None) };
+    let what = || format!("{} {}", resource.kind, reference.name);
+    Workload::read(reference.kind, &object).map(Some).map_err(Error::json(what()))
+}
+
+async fn fetch_pods(
+    cluster: &SocketIoCluster,
+    context: &Context,
+    workload: &Workload,
+) -> Result<Pods, Error> {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
+    // A selector that the API server took is one that can be written down again.
+    let selector = Selector::try_from(workload.selector.clone()).unwrap_or_default();
+    let params = ListParams::default().labels_from(&selector);
+    let pods = api.list(&params).await.map_err(Error::api("listing pods"))?;
+    Ok(Pods::read(&pods.items, &cluster.name_any(), cluster.spec.app.port))
+}
+
+async fn fetch_endpoints(
+    cluster: &SocketIoCluster,
+    context: &Context,
+    service: &str,
+) -> Result<Vec<EndpointSlice>, Error> {
+    let api: Api<EndpointSlice> =
+        Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
+    let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+    Ok(api.list(&params).await.map_err(Error::api("listing EndpointSlices"))?.items)
+}

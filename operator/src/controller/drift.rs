@@ -1,0 +1,81 @@
+//! Whether an object is what was asked for. Pure.
+//!
+//! # Invariant
+//! Nothing is written to the API server that it has already: at rest there are no writes.
+
+use serde_json::Value;
+
+/// Whether `live` has all that `desired` says. Lists of named things are compared by name, other lists
+/// element by element; what the API server added is no difference.
+pub(crate) fn holds(desired: &Value, live: &Value) -> bool {
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) => desired
+            .iter()
+            .all(|(key, value)| live.get(key).map_or_else(|| is_empty(value), |live| holds(value, live))),
+        (Value::Array(desired), Value::Array(live)) if desired.iter().all(|one| one.get("name").is_some()) => {
+            desired.iter().all(|one| {
+                live.iter().any(|candidate| candidate.get("name") == one.get("name") && holds(one, candidate))
+            })
+        }
+        (Value::Array(desired), Value::Array(live)) => {
+            desired.len() == live.len() && desired.iter().zip(live).all(|(desired, live)| holds(desired, live))
+        }
+        (desired, live) => desired == live,
+    }
+}
+
+/// The API server leaves out what is empty.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(value) => value.as_f64() == Some(0.0),
+        Value::String(value) => value.is_empty(),
+        Value::Array(value) => value.is_empty(),
+        Value::Object(value) => value.values().all(is_empty),
+    }
+}
+
+/// Sixteen hexadecimal digits that stand for `content`.
+pub(crate) fn digest(content: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_the_server_adds_is_no_difference_and_what_it_lacks_is() {
+        let live = json!({
+            "metadata": {"name": "a", "uid": "1", "labels": {"x": "1", "theirs": "2"}},
+            "spec": {"containers": [
+                {"name": "chat", "image": "c"},
+                {"name": "socketio-sidecar", "image": "s", "terminationMessagePath": "/dev", "env": [{"name": "A", "value": "1"}]},
+            ], "hosts": ["a", "b"]},
+        });
+        for (desired, expected) in [
+            (json!({"metadata": {"labels": {"x": "1"}}}), true),
+            (json!({"metadata": {"labels": {"x": "2"}}}), false),
+            (json!({"metadata": {"labels": {"y": "2"}}}), false),
+            (json!({"spec": {"containers": [{"name": "socketio-sidecar", "image": "s"}]}}), true),
+            (json!({"spec": {"containers": [{"name": "socketio-sidecar", "image": "t"}]}}), false),
+            (json!({"spec": {"containers": [{"name": "socketio-sidecar", "env": [{"name": "B", "value": "1"}]}]}}), false),
+            (json!({"spec": {"volumes": [{"name": "socketio-sidecar"}]}}), false),
+            (json!({"spec": {"volumes": [], "hostNetwork": false}}), true),
+            (json!({"spec": {"hosts": ["a", "b"]}}), true),
+            (json!({"spec": {"hosts": ["a"]}}), false),
+            (json!({"spec": {"hosts": ["b", "a"]}}), false),
+        ] {
+            assert_eq!(holds(&desired, &live), expected, "{desired}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_short_and_tells_apart() {
+        assert_eq!(digest(b"").len(), 16);
+        assert_ne!(digest(b"a"), digest(b"b"));
+    }
+}

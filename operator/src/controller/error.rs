@@ -1,0 +1,167 @@
+//! What can go wrong in a pass, each with a category: for the metric, the Event, and when to try again.
+
+use std::time::Duration;
+
+use crate::credentials::CredentialsFailure;
+
+/// Why a pass did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused something, or could not be asked.
+    #[error("{doing} failed: {}", said(.source))]
+    Api {
+        /// What was being done, such as `reading Deployment chat`.
+        doing: String,
+        /// What the API server said.
+        source: Box<kube::Error>,
+    },
+    /// Keys or certificates could not be made.
+    #[error("{0}")]
+    Credentials(String),
+    /// An object could not be read or written as JSON.
+    #[error("{what} is not what it should be: {error}")]
+    Json {
+        /// Which one.
+        what: String,
+        /// Why.
+        error: serde_json::Error,
+    },
+}
+
+impl Error {
+    /// Says what was being done when the API server answered.
+    pub(crate) fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Api { doing, source: Box::new(source) }
+    }
+
+    /// Says what was being read or written.
+    pub(crate) fn json(what: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
+        let what = what.into();
+        move |error| Self::Json { what, error }
+    }
+
+    /// A word for metrics and conditions.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Api { source, .. } => match (code(source), reason(source)) {
+                (401, _) => "Unauthorized",
+                (403, _) if is_admission(source) => "RefusedByAdmission",
+                (403, _) => "Forbidden",
+                (404, _) => "NotFound",
+                (409, _) => "Conflict",
+                (400, _) if is_admission(source) => "RefusedByAdmission",
+                (400 | 422, _) => "Invalid",
+                (429, _) => "Throttled",
+                (0, _) => "Unreachable",
+                _ => "ApiServer",
+            },
+            Self::Credentials(_) => "Credentials",
+            Self::Json { .. } => "Unreadable",
+        }
+    }
+
+    /// What a person can do about it, where that can be said.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self.category() {
+            "Forbidden" => Some(
+                "grant it, for instance by installing the chart with this namespace among watchNamespaces; \
+                 traffic goes on as before",
+            ),
+            "RefusedByAdmission" => Some("change what refuses it, or the spec; traffic goes on as before"),
+            "Conflict" => Some("another field manager owns a field that the sidecar needs; let it go there"),
+            "Invalid" => Some("change the spec accordingly; traffic goes on as before"),
+            _ => None,
+        }
+    }
+
+    /// When to try again. What only a person can change is tried rarely.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        Duration::from_secs(match self.category() {
+            "Forbidden" | "RefusedByAdmission" | "Invalid" | "Unreadable" | "Unauthorized" => 60,
+            _ => 10,
+        })
+    }
+}
+
+impl From<CredentialsFailure> for Error {
+    fn from(failure: CredentialsFailure) -> Self {
+        Self::Credentials(failure.to_string())
+    }
+}
+
+fn code(error: &kube::Error) -> u16 {
+    match error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
+    }
+}
+
+fn reason(error: &kube::Error) -> &str {
+    match error {
+        kube::Error::Api(status) => &status.reason,
+        _ => "",
+    }
+}
+
+/// Webhooks and admission policies, Pod Security among them, say it in their message only.
+fn is_admission(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => {
+            status.message.contains("admission webhook")
+                || status.message.contains("denied request")
+                || status.message.contains("PodSecurity")
+        }
+        _ => false,
+    }
+}
+
+/// The API server's message; else the innermost reason, which says more than those around it.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => {
+            let mut innermost: &dyn std::error::Error = error;
+            while let Some(source) = innermost.source() {
+                innermost = source;
+            }
+            innermost.to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: u16, message: &str) -> Error {
+        let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+        Error::api("changing Deployment chat")(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn an_error_says_what_was_done_what_was_said_and_has_a_category() {
+        let forbidden = error(403, "deployments.apps \"chat\" is forbidden");
+        assert_eq!(
+            forbidden.to_string(),
+            "changing Deployment chat failed: deployments.apps \"chat\" is forbidden"
+        );
+        assert_eq!(forbidden.category(), "Forbidden");
+        assert_eq!(error(403, "admission webhook \"x\" denied the request").category(), "RefusedByAdmission");
+        assert_eq!(
+            error(422, "ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no").category(),
+            "Invalid"
+        );
+        for (code, category) in [(409, "Conflict"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")] {
+            assert_eq!(error(code, "").category(), category);
+        }
+    }
+
+    #[test]
+    fn what_only_a_person_can_change_is_tried_rarely() {
+        assert!(error(403, "").retry_after() > error(500, "").retry_after());
+    }
+}

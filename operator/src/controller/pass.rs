@@ -1,0 +1,377 @@
+//! One pass over one object.
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kube::runtime::events::EventType;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::apply::{self, Applied, apply};
+use super::build::resource::client_service;
+use super::build::{self, Inputs, build};
+use super::contest::{self, Contest};
+use super::dereference::{Observed, dereference};
+use super::error::Error;
+use super::names;
+use super::patch_status::{patch_status, publish};
+use super::plan::{Plan, Route, Situation, decide, list};
+use super::plan::Asks;
+use super::revisions;
+use super::status::{ConditionType, Finding, Summary, conclude};
+use super::validate::{Refusal, Valid, has_several_pods, validate};
+use super::{Context, RESYNC, others};
+use crate::credentials::{Credentials, Terms};
+use crate::crd::SocketIoCluster;
+use crate::crd::v1alpha1::{AdapterType, DeletionPolicy, SocketIoClusterStatus, Step};
+
+/// Runs it. Whatever happens is said in the status, an error too.
+pub(super) async fn run(cluster: &SocketIoCluster, context: &Context) -> Result<Action, Error> {
+    let now = Timestamp::now();
+    let outcome = match cluster.metadata.deletion_timestamp {
+        None => reconcile(cluster, context, now).await,
+        Some(_) => release(cluster, context, now).await,
+    };
+    if let Err(error) = &outcome {
+        let before = cluster.status.clone().unwrap_or_default();
+        let summary = Summary::of_error(error);
+        let status =
+            conclude(&before, before.clone(), cluster.metadata.generation, Vec::new(), &summary, now);
+        // The first error is the one that counts.
+        if let Err(error) = patch_status(cluster, &status, context).await {
+            tracing::warn!(%error, "cannot say so in the status");
+        }
+    }
+    outcome
+}
+
+async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -> Result<Action, Error> {
+    let before = cluster.status.clone().unwrap_or_default();
+    let observed = dereference(cluster, context).await?;
+    let valid = match validate(cluster, &observed, &others(cluster, context)) {
+        Ok(valid) => valid,
+        Err(refusal) => return refuse(cluster, &observed, refusal, context, now).await,
+    };
+    apply::hold(cluster, context).await?;
+    let credentials = credentials(cluster, &observed, now)?;
+    let image = image(cluster, &observed, context);
+    let injected = valid.workload.is_injected();
+    let reverted = before.sidecar_image.is_some() && !injected;
+    let contest = contest::judge(&before, cluster.metadata.generation, reverted, now);
+
+    let plan = plan(cluster, &observed, &credentials, now)?;
+    let inputs = Inputs {
+        credentials: &credentials,
+        image: &image,
+        namespace: &context.settings.namespace,
+        contested: contest.contested,
+    };
+    let resources = build(cluster, &observed, Some(&valid), &plan, inputs)?;
+    let applied = apply(cluster, &observed, resources, context).await?;
+
+    let findings = findings(cluster, &observed, &valid, &plan, &contest);
+    let summary = summarize(&findings, &plan, &observed);
+    let status = progress(cluster, &observed, &plan, &applied, now);
+    let status = SocketIoClusterStatus {
+        sidecar_image: Some(image),
+        injection_reverts: contest.reverts,
+        ..status
+    };
+    let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);
+    patch_status(cluster, &status, context).await?;
+    if !applied.repaired.is_empty() {
+        let note = format!("{} had been changed or deleted, and was put back", applied.repaired.join(", "));
+        publish(cluster, context, EventType::Normal, "Repaired", &note).await;
+    }
+    Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
+}
+
+/// Says why nothing is done. What is in place stays.
+async fn refuse(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    refusal: Refusal,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Action, Error> {
+    let before = cluster.status.clone().unwrap_or_default();
+    let mut findings = vec![Finding::from(refusal)];
+    if findings[0].condition > ConditionType::Accepted {
+        findings.push(Finding::holds(ConditionType::Accepted, "Accepted", ""));
+    }
+    let summary = Summary::of_failure(&findings).unwrap_or_else(|| Summary::Ready(String::new()));
+    let mut status = before.clone();
+    status.pods = Some(pods(observed));
+    let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);
+    patch_status(cluster, &status, context).await?;
+    Ok(Action::requeue(RESYNC))
+}
+
+/// Gives back what was taken, step by step, then lets the object go.
+async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -> Result<Action, Error> {
+    let before = cluster.status.clone().unwrap_or_default();
+    if !cluster.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let observed = dereference(cluster, context).await?;
+    if cluster.spec.deletion_policy == DeletionPolicy::Retain {
+        apply::retain(cluster, &observed, context).await?;
+        return Ok(Action::await_change());
+    }
+    let credentials = credentials(cluster, &observed, now)?;
+    let plan = plan(cluster, &observed, &credentials, now)?;
+    let image = image(cluster, &observed, context);
+    let inputs = Inputs {
+        credentials: &credentials,
+        image: &image,
+        namespace: &context.settings.namespace,
+        contested: false,
+    };
+    let resources = build(cluster, &observed, None, &plan, inputs)?;
+    let applied = apply(cluster, &observed, resources, context).await?;
+    if plan.release {
+        apply::release(cluster, context).await?;
+        publish(cluster, context, EventType::Normal, "Released", "everything is as it was before").await;
+        return Ok(Action::await_change());
+    }
+    let waits_for = plan.waits_for.clone().unwrap_or_default();
+    let summary = Summary::Waiting(reason(plan.step), format!("being deleted; waits for {waits_for}"));
+    let status = progress(cluster, &observed, &plan, &applied, now);
+    let status = conclude(&before, status, cluster.metadata.generation, Vec::new(), &summary, now);
+    patch_status(cluster, &status, context).await?;
+    Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
+}
+
+/// The secrets that are in force, or the next ones where a change is due and nobody lags.
+fn credentials(cluster: &SocketIoCluster, observed: &Observed, now: Timestamp) -> Result<Credentials, Error> {
+    let terms =
+        Terms { cluster: names::uid(cluster), certificate_days: cluster.spec.peers.certificate_days, now };
+    let kept = observed.credentials_secret.as_ref().and_then(|secret| secret.data.as_ref());
+    if let Some(kept) = kept.and_then(Credentials::from_data) {
+        let status = cluster.status.clone().unwrap_or_default();
+        let nobody_lags = status.step == Some(Step::Programmed) && status.applied_revision == status.revision;
+        let next = if nobody_lags { kept.next(terms)? } else { None };
+        return Ok(next.unwrap_or(kept));
+    }
+    let of_pods = observed.sidecar_secret.as_ref().and_then(|secret| secret.data.as_ref());
+    if let Some(data) = of_pods
+        && let Some(recovered) = Credentials::recover(data, terms)?
+    {
+        return Ok(recovered);
+    }
+    Ok(Credentials::generate(terms)?)
+}
+
+/// The image that pods get: the one that is asked for, else the one they have, else the operator's.
+fn image(cluster: &SocketIoCluster, observed: &Observed, context: &Context) -> String {
+    let has = || {
+        let workload = observed.workload.as_ref().filter(|workload| workload.is_injected())?;
+        workload.sidecar()?.image.clone()
+    };
+    let pinned = || cluster.status.as_ref()?.sidecar_image.clone();
+    let asked_for = cluster.spec.sidecar.image.clone();
+    asked_for.or_else(pinned).or_else(has).unwrap_or_else(|| context.settings.sidecar_image.clone())
+}
+
+fn plan(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<Plan, Error> {
+    let status = cluster.status.clone().unwrap_or_default();
+    let recorded = status.step.zip(status.step_since.map(|since| since.0));
+    let routed = observed.client_service.as_ref().is_some_and(client_service::is_routed);
+    let endpoints_agree = observed
+        .client_service
+        .as_ref()
+        .is_some_and(|service| client_service::endpoints_agree(&observed.endpoints, service));
+    let mut situation = Situation {
+        recorded,
+        deleting: cluster.metadata.deletion_timestamp.is_some(),
+        routed,
+        endpoints_agree,
+        ready: observed.pods.ready(),
+        without_sidecar: observed.pods.without_sidecar.clone(),
+        injected: observed.pods.injected,
+        lagging: Vec::new(),
+        drain: cluster.spec.drain.clone(),
+        now,
+    };
+    if revisions::are_of_interest(cluster) {
+        let (_, revision) = build::build_secret(cluster, observed, situation.current(), credentials)?;
+        situation.lagging = revisions::lagging(&observed.pods.with_sidecar, &observed.reports, &revision);
+    }
+    Ok(decide(&situation))
+}
+
+/// The part of the status that the next pass goes by.
+fn progress(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    plan: &Plan,
+    applied: &Applied,
+    now: Timestamp,
+) -> SocketIoClusterStatus {
+    let mut status = cluster.status.clone().unwrap_or_default();
+    if status.step != Some(plan.step) {
+        status.step = Some(plan.step);
+        status.step_since = Some(Time(now));
+    }
+    status.pods = Some(pods(observed));
+    status.edge = Some(match names::ingress(cluster) {
+        Some(ingress) => format!("Ingress {ingress}"),
+        None => format!("Service {}", names::client_service(cluster)),
+    });
+    let before = observed
+        .sidecar_secret
+        .as_ref()
+        .and_then(build::resource::sidecar_secret::mode_of);
+    let (mode, _) = plan.step.sessions(&cluster.spec.drain).told(cluster.spec.mode, before);
+    status.mode = Some(mode);
+    let same = status.revision.as_deref() == Some(&applied.revision);
+    let all = !observed.pods.with_sidecar.is_empty()
+        && revisions::lagging(&observed.pods.with_sidecar, &observed.reports, &applied.revision).is_empty();
+    if same && all {
+        status.applied_revision = Some(applied.revision.clone());
+    }
+    status.revision = Some(applied.revision.clone());
+    status
+}
+
+fn pods(observed: &Observed) -> String {
+    format!("{}/{}", observed.pods.with_sidecar.len(), observed.pods.all)
+}
+
+fn reason(step: Step) -> &'static str {
+    match step {
+        Step::Injecting => "Injecting",
+        Step::Settling => "Settling",
+        Step::Programmed => "Applying",
+        Step::Untagging => "Untagging",
+        Step::Draining => "Draining",
+        Step::Closing => "Closing",
+        Step::Emptying => "Emptying",
+        Step::RoutingBack => "RoutingBack",
+        Step::Uninjecting => "Uninjecting",
+    }
+}
+
+fn findings(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    valid: &Valid<'_>,
+    plan: &Plan,
+    contest: &Contest,
+) -> Vec<Finding> {
+    vec![
+        Finding::holds(ConditionType::Accepted, "Accepted", ""),
+        Finding::holds(ConditionType::ResolvedRefs, "Resolved", ""),
+        injection(observed, contest, cluster),
+        traffic(cluster, plan),
+        edge(cluster, valid),
+        adapter(cluster, observed, valid),
+    ]
+}
+
+fn injection(observed: &Observed, contest: &Contest, cluster: &SocketIoCluster) -> Finding {
+    let condition = ConditionType::SidecarInjected;
+    let pods = &observed.pods;
+    if contest.contested {
+        let workload = &cluster.spec.workload_ref.name;
+        let message = format!(
+            "the sidecar was taken out of {workload} twice within ten minutes, so it is not put in again; let the \
+             tool that did it leave alone what field manager {} owns, then change the spec of this object, or put \
+             the sidecar in by that tool",
+            names::MANAGER
+        );
+        return Finding::fails(condition, "InjectionContested", message);
+    }
+    if !pods.without_sidecar.is_empty() || pods.ready() == 0 {
+        let message = pods.trouble.clone().unwrap_or_else(|| match pods.ready() {
+            0 => "no pod is ready".to_owned(),
+            _ => format!("ready pods without a ready sidecar: {}", list(&pods.without_sidecar)),
+        });
+        let reason = if pods.trouble.is_some() { "SidecarNotReady" } else { "Injecting" };
+        return Finding { condition, holds: Some(false), reason, message };
+    }
+    Finding::holds(condition, "Injected", "")
+}
+
+fn traffic(cluster: &SocketIoCluster, plan: &Plan) -> Finding {
+    let service = names::client_service(cluster);
+    match plan.step.route() {
+        Route::Sidecars if cluster.spec.edge.service.take_over => Finding::holds(
+            ConditionType::TrafficRouted,
+            "Routed",
+            format!("Service {service} leads to the sidecars, and will be given back as it was"),
+        ),
+        Route::Sidecars => Finding::holds(
+            ConditionType::TrafficRouted,
+            "Routed",
+            format!(
+                "Service {service} leads to the sidecars; let clients and edges use it, none that leads to the \
+                 application directly"
+            ),
+        ),
+        Route::Application => Finding::fails(
+            ConditionType::TrafficRouted,
+            "Injecting",
+            format!("Service {service} leads to the application until every ready pod has a sidecar"),
+        ),
+    }
+}
+
+fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>) -> Finding {
+    let condition = ConditionType::EdgeProgrammed;
+    match &valid.edge {
+        None => Finding::holds(condition, "NoIngress", "no Ingress is asked for; any load balancer will do"),
+        Some(Err(refusal)) => refusal.clone().into(),
+        Some(Ok(program)) => {
+            let ingress = names::ingress(cluster).unwrap_or_default();
+            let caution = program.caution.map(|caution| format!(" {caution}")).unwrap_or_default();
+            let message = format!("Ingress {ingress} is written. {}{caution}", program.requires);
+            Finding::holds(condition, "Written", message)
+        }
+    }
+}
+
+fn adapter(cluster: &SocketIoCluster, observed: &Observed, valid: &Valid<'_>) -> Finding {
+    let condition = ConditionType::AdapterDeclared;
+    let several = has_several_pods(valid.workload, observed.pods.all);
+    let declared = cluster.spec.adapter.as_ref();
+    match declared.map(|adapter| adapter.r#type) {
+        None if several => Finding::fails(
+            condition,
+            "NotDeclared",
+            "several pods and no adapter: what one pod emits to a room, to all, or to a socket of another pod \
+             does not arrive at clients of the other pods; give the application an adapter and say which in \
+             spec.adapter, or say type: NotNeeded (see docs/adapters.md)",
+        ),
+        None => Finding::holds(condition, "OnePod", "with one pod, no adapter is needed"),
+        Some(AdapterType::Cluster) if several => Finding::fails(
+            condition,
+            "SpansOnePod",
+            "the cluster adapter passes events between the processes of one pod only; between pods it needs one \
+             such as Redis (see docs/adapters.md)",
+        ),
+        Some(AdapterType::NotNeeded) => {
+            Finding::holds(condition, "NotNeeded", "the application sends nothing to sockets of other pods")
+        }
+        Some(_) => Finding::holds(condition, "Declared", "the application passes events between its pods itself"),
+    }
+}
+
+fn summarize(findings: &[Finding], plan: &Plan, observed: &Observed) -> Summary {
+    // While pods are replaced one by one, that some have no sidecar yet is no failure.
+    let failure = Summary::of_failure(findings);
+    match (failure, &plan.waits_for) {
+        (Some(Summary::Failed(reason, message)), _) if reason != "Injecting" => Summary::Failed(reason, message),
+        (_, Some(waits_for)) => Summary::Waiting(reason(plan.step), format!("waits for {waits_for}")),
+        (Some(Summary::Failed(reason, message)), None) => Summary::Waiting(reason, message),
+        (_, None) => Summary::Ready(format!(
+            "{} pods, each request reaches the pod that owns its session",
+            observed.pods.with_sidecar.len()
+        )),
+    }
+}

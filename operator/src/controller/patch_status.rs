@@ -1,0 +1,98 @@
+//! Step 7 of a pass, which needs a client: the status is written if it is another one, and an Event where
+//! Ready turned.
+
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+
+use super::Context;
+use super::error::Error;
+use super::names::MANAGER;
+use super::status::{ready, turned};
+use crate::crd::SocketIoCluster;
+use crate::crd::v1alpha1::SocketIoClusterStatus;
+
+/// Writes `status`.
+///
+/// # Errors
+/// The API server's. An Event that cannot be published is none: it is logged.
+pub(crate) async fn patch_status(
+    cluster: &SocketIoCluster,
+    status: &SocketIoClusterStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let before = cluster.status.clone().unwrap_or_default();
+    if cluster.status.as_ref() == Some(status) {
+        return Ok(());
+    }
+    let api: Api<SocketIoCluster> =
+        Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    // Fields that are not there any more are removed by saying so (RFC 7396).
+    let mut patch = serde_json::to_value(status).map_err(Error::json("the status"))?;
+    let old = serde_json::to_value(&before).map_err(Error::json("the status"))?;
+    for name in old.as_object().into_iter().flat_map(|old| old.keys()) {
+        if patch.get(name).is_none() {
+            patch[name] = serde_json::Value::Null;
+        }
+    }
+    let patch = json!({"status": patch, "metadata": {"resourceVersion": cluster.resource_version()}});
+    api.patch_status(&cluster.name_any(), &params, &Patch::Merge(&patch))
+        .await
+        .map_err(Error::api(format!("writing the status of SocketIoCluster {}", cluster.name_any())))?;
+    context.metrics.write("SocketIoCluster/status", "patch");
+
+    if let Some(condition) = turned(&before, status) {
+        let ready_before = ready(&before).is_some_and(|condition| condition.status == "True");
+        let good = condition.status == "True" || is_progress(&condition.reason);
+        let type_ = if good || (ready_before && is_progress(&condition.reason)) {
+            EventType::Normal
+        } else {
+            EventType::Warning
+        };
+        publish(cluster, context, type_, &condition.reason, &condition.message).await;
+    }
+    Ok(())
+}
+
+/// Whether a reason is that of a step on the way.
+fn is_progress(reason: &str) -> bool {
+    [
+        "Injecting",
+        "Settling",
+        "Applying",
+        "Untagging",
+        "Draining",
+        "Closing",
+        "Emptying",
+        "RoutingBack",
+        "Uninjecting",
+    ]
+    .contains(&reason)
+}
+
+/// Publishes an Event about the object.
+pub(crate) async fn publish(
+    cluster: &SocketIoCluster,
+    context: &Context,
+    type_: EventType,
+    reason: &str,
+    note: &str,
+) {
+    context.metrics.event(match type_ {
+        EventType::Normal => "Normal",
+        EventType::Warning => "Warning",
+    });
+    let event = Event {
+        type_,
+        reason: reason.to_owned(),
+        // The API takes no more.
+        note: Some(note.chars().take(1000).collect()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, &cluster.object_ref(&())).await {
+        tracing::warn!(%error, reason, "cannot publish an Event");
+    }
+}

@@ -1,0 +1,279 @@
+//! The steps by which traffic comes to the sidecars, and goes from them. Pure.
+//!
+//! | step | the sidecar is in the template | the Service leads to | tags | goes on when |
+//! | --- | --- | --- | --- | --- |
+//! | Injecting | yes | the application | none | every ready pod has a ready sidecar |
+//! | Settling | yes | the sidecars | as before: at first none | the endpoints agree, and [`SETTLE`] has passed |
+//! | Programmed | yes | the sidecars | as the spec says | deletion |
+//! | Untagging | yes | the sidecars | no new ones | every ready pod has applied that |
+//! | Draining | yes | the sidecars | no new ones | `drain.deadlineSeconds` have passed |
+//! | Closing | yes | the sidecars | no new ones, sessions are closed | every ready pod has applied that |
+//! | Emptying | yes | the sidecars | the same | `drain.windowSeconds` have passed |
+//! | RoutingBack | yes | the application | the same | [`SETTLE`] has passed |
+//! | Uninjecting | no | the application | – | no pod has the sidecar; then the object is released |
+//!
+//! # Invariants
+//! - The Service leads to the sidecars only while the template has them and every ready pod did; so
+//!   traffic always has somewhere to go.
+//! - Tags are given out only after all traffic goes through sidecars, and none is given out any more
+//!   long before it stops doing so.
+//! - A step is recorded after what it asks for was applied, and [`decide`] depends on nothing but what
+//!   was recorded and what is seen. So whoever resumes, after a crash at any write, asks for the same
+//!   again; and the time that a step waits for begins after its writes.
+//! - Every wait of a deletion has a limit, [`PATIENCE`]: an object can always be deleted.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::crd::v1alpha1::{Drain, Mode, Step};
+
+/// How long endpoints may take to be known everywhere: kube-proxy and edges follow them within seconds.
+pub(crate) const SETTLE: Duration = Duration::from_secs(15);
+/// Longest wait of a deletion for pods that do not follow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+/// How soon to look again while something is waited for.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What was recorded, and what is seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Situation {
+    /// The step that was recorded last, and since when.
+    pub(crate) recorded: Option<(Step, Timestamp)>,
+    /// The object is being deleted.
+    pub(crate) deleting: bool,
+    /// The client Service leads to sidecars.
+    pub(crate) routed: bool,
+    /// The Service's endpoints are what the Service asks for.
+    pub(crate) endpoints_agree: bool,
+    /// Ready pods.
+    pub(crate) ready: usize,
+    /// Those of them without a ready sidecar.
+    pub(crate) without_sidecar: Vec<String>,
+    /// All pods with the sidecar that are not going, ready or not.
+    pub(crate) injected: usize,
+    /// Ready pods with a sidecar that has not applied the step's configuration.
+    pub(crate) lagging: Vec<String>,
+    /// How sessions end.
+    pub(crate) drain: Drain,
+    /// The time.
+    pub(crate) now: Timestamp,
+}
+
+/// What is to hold now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The step.
+    pub(crate) step: Step,
+    /// What the step waits for, as a sentence; nothing when all is in place.
+    pub(crate) waits_for: Option<String>,
+    /// When to look again.
+    pub(crate) again: Option<Duration>,
+    /// All is given back: what is left of ours can go, and the object with it.
+    pub(crate) release: bool,
+}
+
+/// What the sidecars are told of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    /// What they were told before; at first to give out no tags.
+    AsBefore,
+    /// What the spec says.
+    AsSpecified,
+    /// To give out no tags.
+    Untagged,
+    /// To close what there is over so many seconds.
+    CloseOver(u32),
+}
+
+/// Where the client Service leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To the application, as without us.
+    Application,
+    /// To the sidecars of the pods that have them.
+    Sidecars,
+}
+
+/// What a step asks for.
+pub(crate) trait Asks {
+    /// The sidecar is in the pod template.
+    fn injects(self) -> bool;
+    /// Where the Service leads.
+    fn route(self) -> Route;
+    /// What the sidecars are told.
+    fn sessions(self, drain: &Drain) -> Sessions;
+}
+
+impl Asks for Step {
+    fn injects(self) -> bool {
+        self != Self::Uninjecting
+    }
+
+    fn route(self) -> Route {
+        match self {
+            Self::Injecting | Self::RoutingBack | Self::Uninjecting => Route::Application,
+            Self::Settling
+            | Self::Programmed
+            | Self::Untagging
+            | Self::Draining
+            | Self::Closing
+            | Self::Emptying => Route::Sidecars,
+        }
+    }
+
+    fn sessions(self, drain: &Drain) -> Sessions {
+        match self {
+            Self::Settling => Sessions::AsBefore,
+            Self::Programmed => Sessions::AsSpecified,
+            Self::Injecting | Self::Untagging | Self::Draining => Sessions::Untagged,
+            Self::Closing | Self::Emptying | Self::RoutingBack | Self::Uninjecting => {
+                Sessions::CloseOver(drain.window_seconds)
+            }
+        }
+    }
+}
+
+impl Sessions {
+    /// The mode that the sidecars are told, and over how many seconds they close sessions.
+    pub(crate) fn told(self, specified: Mode, before: Option<Mode>) -> (Mode, Option<u32>) {
+        match self {
+            Self::AsBefore => (before.unwrap_or(Mode::Off), None),
+            Self::AsSpecified => (specified, None),
+            Self::Untagged => (Mode::Off, None),
+            Self::CloseOver(seconds) => (Mode::Off, Some(seconds)),
+        }
+    }
+}
+
+impl Situation {
+    /// The step that is under way: the recorded one, or the one that what is seen amounts to.
+    pub(crate) fn current(&self) -> Step {
+        match self.recorded {
+            Some((step, _)) => step,
+            // The record was lost: what the Service leads to tells how far it had come.
+            None if self.routed => Step::Settling,
+            None => Step::Injecting,
+        }
+    }
+
+    fn waited(&self, span: Duration) -> bool {
+        self.left(span).is_zero()
+    }
+
+    fn left(&self, span: Duration) -> Duration {
+        let since = self.recorded.map_or(self.now, |(_, since)| since);
+        // A clock that went back has waited for nothing.
+        span.saturating_sub(Duration::try_from(self.now.duration_since(since)).unwrap_or_default())
+    }
+}
+
+/// Decides which step is to hold now.
+pub(crate) fn decide(situation: &Situation) -> Plan {
+    let current = situation.current();
+    let step = if situation.deleting { next_of_deletion(situation, current) } else { next(situation, current) };
+    if step == current { stay(situation, step) } else { enter(step) }
+}
+
+fn next(seen: &Situation, current: Step) -> Step {
+    match current {
+        Step::Injecting if seen.ready > 0 && seen.without_sidecar.is_empty() => Step::Settling,
+        // Somebody took the sidecar out of the pods: the Service would lead to nobody.
+        Step::Settling | Step::Programmed if seen.ready > 0 && seen.without_sidecar.len() == seen.ready => {
+            Step::Injecting
+        }
+        Step::Settling if seen.waited(SETTLE) && seen.endpoints_agree => Step::Programmed,
+        step => step,
+    }
+}
+
+fn next_of_deletion(seen: &Situation, current: Step) -> Step {
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    // Whoever does not follow for this long is not waited for any more.
+    let followed = seen.lagging.is_empty() || seen.waited(PATIENCE);
+    match current {
+        Step::Injecting if !seen.routed => Step::RoutingBack,
+        // What was written last may not have been recorded: tags may be out.
+        Step::Injecting | Step::Settling | Step::Programmed => Step::Untagging,
+        // Without sidecars there are no tagged sessions to wait for.
+        Step::Untagging | Step::Draining | Step::Closing | Step::Emptying if seen.injected == 0 => {
+            Step::RoutingBack
+        }
+        Step::Untagging if followed => Step::Draining,
+        Step::Draining if seen.waited(seconds(seen.drain.deadline_seconds)) => Step::Closing,
+        Step::Closing if followed => Step::Emptying,
+        Step::Emptying if seen.waited(seconds(seen.drain.window_seconds)) => Step::RoutingBack,
+        Step::RoutingBack if seen.waited(SETTLE) => Step::Uninjecting,
+        step => step,
+    }
+}
+
+/// A step that begins now: what it asks for is yet to be applied.
+fn enter(step: Step) -> Plan {
+    let waits_for = (step != Step::Programmed).then(|| beginning(step).to_owned());
+    Plan { step, waits_for, again: Some(SOON), release: false }
+}
+
+/// A step that goes on.
+fn stay(seen: &Situation, step: Step) -> Plan {
+    let mut plan = Plan { step, waits_for: None, again: Some(SOON), release: false };
+    let after = |span: Duration| Some(seen.left(span).max(Duration::from_millis(200)));
+    let drain = |seconds: u32| Duration::from_secs(seconds.into());
+    plan.waits_for = match step {
+        Step::Injecting if seen.ready == 0 => Some("no pod is ready yet".to_owned()),
+        Step::Injecting => Some(format!("a ready sidecar in {}", list(&seen.without_sidecar))),
+        Step::Settling if seen.waited(SETTLE) => Some("the Service's endpoints to follow".to_owned()),
+        Step::Programmed if seen.lagging.is_empty() => {
+            plan.again = None;
+            None
+        }
+        Step::Programmed | Step::Untagging | Step::Closing => Some(format!(
+            "{} to apply the newest configuration, which kubelet brings within two minutes",
+            list(&seen.lagging)
+        )),
+        Step::Draining => {
+            plan.again = after(drain(seen.drain.deadline_seconds));
+            Some("sessions that are known by their tag, until drain.deadlineSeconds have passed".to_owned())
+        }
+        Step::Emptying => {
+            plan.again = after(drain(seen.drain.window_seconds));
+            Some(beginning(step).to_owned())
+        }
+        Step::Settling | Step::RoutingBack => {
+            plan.again = after(SETTLE);
+            Some(beginning(step).to_owned())
+        }
+        Step::Uninjecting => {
+            plan.release = seen.injected == 0 || seen.waited(PATIENCE);
+            (!plan.release).then(|| format!("{} pods to be replaced by ones without the sidecar", seen.injected))
+        }
+    };
+    plan
+}
+
+fn beginning(step: Step) -> &'static str {
+    match step {
+        Step::Injecting => "pods with the sidecar",
+        Step::Settling => "the Service's new endpoints to be known everywhere",
+        Step::Programmed => "nothing",
+        Step::Untagging => "every pod to give out no more tags",
+        Step::Draining => "sessions that are known by their tag",
+        Step::Closing => "every pod to begin closing sessions",
+        Step::Emptying => "the sessions that are left to be closed, one after the other",
+        Step::RoutingBack => "the Service's old endpoints to be known everywhere",
+        Step::Uninjecting => "pods without the sidecar",
+    }
+}
+
+/// At most three names, and how many more there are.
+pub(crate) fn list(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{shown} and {more} more"),
+        _ => shown,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The workload's pods as they are: which are ready, which have the sidecar, and why one is not. Pure.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt;
+
+use super::names::{CLUSTER_LABEL, SIDECAR};
+
+/// What is seen of the pods.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Pods {
+    /// All that are not going.
+    pub(crate) all: usize,
+    /// The ready ones with a ready sidecar: name and IP.
+    pub(crate) with_sidecar: Vec<(String, String)>,
+    /// The names of the ready ones without.
+    pub(crate) without_sidecar: Vec<String>,
+    /// Those that have the sidecar, ready or not.
+    pub(crate) injected: usize,
+    /// What keeps a pod with the sidecar from being ready, of the first such pod.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Pods {
+    /// Looks at the pods of the workload of `cluster`.
+    pub(crate) fn read(pods: &[Pod], cluster: &str, app_port: u16) -> Self {
+        let mut seen = Self::default();
+        for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_over(pod)) {
+            seen.all += 1;
+            let injected = pod.labels().get(CLUSTER_LABEL).is_some_and(|label| label == cluster);
+            seen.injected += usize::from(injected);
+            let sidecar = sidecar_status(pod);
+            let name = pod.name_any();
+            match (is_ready(pod), injected && sidecar.is_some_and(|status| status.ready), ip(pod)) {
+                (true, true, Some(ip)) => seen.with_sidecar.push((name, ip)),
+                (true, ..) => seen.without_sidecar.push(name),
+                (false, ..) if injected && seen.trouble.is_none() => {
+                    seen.trouble = trouble(&name, pod, sidecar, app_port);
+                }
+                (false, ..) => {}
+            }
+        }
+        seen
+    }
+
+    /// The ready ones.
+    pub(crate) fn ready(&self) -> usize {
+        self.with_sidecar.len() + self.without_sidecar.len()
+    }
+}
+
+fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn ip(pod: &Pod) -> Option<String> {
+    pod.status.as_ref()?.pod_ip.clone()
+}
+
+fn sidecar_status(pod: &Pod) -> Option<&ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    status.init_container_statuses.iter().flatten().find(|container| container.name == SIDECAR)
+}
+
+fn trouble(name: &str, pod: &Pod, sidecar: Option<&ContainerStatus>, app_port: u16) -> Option<String> {
+    let sidecar = sidecar?;
+    let state = sidecar.state.as_ref()?;
+    if let Some(reason) = state.waiting.as_ref().and_then(|waiting| waiting.reason.as_deref())
+        && reason != "PodInitializing"
+    {
+        return Some(format!(
+            "the sidecar of pod {name} does not start ({reason}); see `kubectl describe pod {name}`"
+        ));
+    }
+    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let mut containers = containers.into_iter().peekable();
+    let app_runs = containers.peek().is_some()
+        && containers.all(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
+    (state.running.is_some() && app_runs && !sidecar.ready).then(|| {
+        format!(
+            "in pod {name} nobody accepts connections on port {app_port}; set app.port to the port that the \
+             application listens on"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn pod(name: &str, injected: bool, ready: bool, sidecar: &Value) -> Pod {
+        let labels = if injected { json!({CLUSTER_LABEL: "chat"}) } else { json!({}) };
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": labels},
+            "status": {
+                "podIP": "10.0.0.1",
+                "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
+                "initContainerStatuses": if injected { json!([sidecar]) } else { json!([]) },
+                "containerStatuses": [
+                    {"name": "chat", "ready": ready, "image": "", "imageID": "", "restartCount": 0, "state": {"running": {}}},
+                ],
+            },
+        }))
+        .unwrap()
+    }
+
+    fn sidecar(ready: bool, state: &Value) -> Value {
+        json!({"name": SIDECAR, "ready": ready, "image": "", "imageID": "", "restartCount": 0, "state": state})
+    }
+
+    #[test]
+    fn pods_are_told_apart() {
+        let up = sidecar(true, &json!({"running": {}}));
+        let mut going = pod("going", true, true, &up);
+        going.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+        let pods = [
+            pod("old", false, true, &up),
+            pod("new", true, true, &up),
+            pod("starting", true, false, &sidecar(false, &json!({"waiting": {"reason": "PodInitializing"}}))),
+            going,
+        ];
+        let seen = Pods::read(&pods, "chat", 3000);
+        assert_eq!(seen.with_sidecar, [("new".to_owned(), "10.0.0.1".to_owned())]);
+        assert_eq!(seen.without_sidecar, ["old"]);
+        assert_eq!((seen.all, seen.injected, seen.ready()), (3, 2, 2));
+        assert_eq!(seen.trouble, None);
+        // The sidecar of another cluster is none of this one.
+        assert_eq!(Pods::read(&pods, "other", 3000).without_sidecar, ["old", "new"]);
+    }
+
+    #[test]
+    fn what_keeps_a_pod_from_being_ready_is_said() {
+        let pull = sidecar(false, &json!({"waiting": {"reason": "ImagePullBackOff"}}));
+        let seen = Pods::read(&[pod("a", true, false, &pull)], "chat", 3000);
+        assert!(seen.trouble.unwrap().contains("does not start (ImagePullBackOff)"));
+        let deaf = sidecar(false, &json!({"running": {}}));
+        let seen = Pods::read(&[pod("a", true, false, &deaf)], "chat", 3000);
+        assert!(seen.trouble.unwrap().contains("nobody accepts connections on port 3000"));
+    }
+}

@@ -1,0 +1,248 @@
+//! Step 6 of a pass, pure: what is said of an object, from what was found, planned and applied.
+//!
+//! # Invariants
+//! - The same findings give the same status, so that nothing is written at rest; a condition keeps its
+//!   time while it does not turn.
+//! - `Ready` says what is most important of all: the first condition that keeps traffic from being as
+//!   the spec asks, or what is being waited for. An Event is published when it turns, and only then.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::error::Error;
+use super::validate::Refusal;
+use crate::crd::v1alpha1::SocketIoClusterStatus;
+
+/// The types of condition, in the order of their importance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ConditionType {
+    /// The spec can be followed, and no older object has the workload.
+    Accepted,
+    /// What it names exists.
+    ResolvedRefs,
+    /// Every ready pod has the sidecar.
+    SidecarInjected,
+    /// Clients' traffic goes through the sidecars.
+    TrafficRouted,
+    /// The edge is told what is asked for.
+    EdgeProgrammed,
+    /// It is known how events pass between pods.
+    AdapterDeclared,
+}
+
+impl ConditionType {
+    /// As it is written.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::ResolvedRefs => "ResolvedRefs",
+            Self::SidecarInjected => "SidecarInjected",
+            Self::TrafficRouted => "TrafficRouted",
+            Self::EdgeProgrammed => "EdgeProgrammed",
+            Self::AdapterDeclared => "AdapterDeclared",
+        }
+    }
+
+    /// Without it, traffic is not what the spec asks for.
+    fn is_needed(self) -> bool {
+        self != Self::AdapterDeclared
+    }
+}
+
+/// The condition that sums up.
+pub(crate) const READY: &str = "Ready";
+
+/// What is known of one condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// Which one.
+    pub(crate) condition: ConditionType,
+    /// It holds; `None`: that is not known.
+    pub(crate) holds: Option<bool>,
+    /// In PascalCase.
+    pub(crate) reason: &'static str,
+    /// A sentence, or nothing.
+    pub(crate) message: String,
+}
+
+impl Finding {
+    /// It holds.
+    pub(crate) fn holds(condition: ConditionType, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { condition, holds: Some(true), reason, message: message.into() }
+    }
+
+    /// It does not, or not yet.
+    pub(crate) fn fails(condition: ConditionType, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { condition, holds: Some(false), reason, message: message.into() }
+    }
+}
+
+impl From<Refusal> for Finding {
+    fn from(refusal: Refusal) -> Self {
+        Self::fails(refusal.condition, refusal.reason, refusal.message)
+    }
+}
+
+/// What is true of the whole object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Summary {
+    /// All is in place.
+    Ready(String),
+    /// On its way: what it waits for.
+    Waiting(&'static str, String),
+    /// Something failed, or is refused.
+    Failed(&'static str, String),
+}
+
+impl Summary {
+    /// Of a pass that an error ended.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        let message = match error.advice() {
+            Some(advice) => format!("{error}; {advice}"),
+            None => format!("{error}; it is tried again"),
+        };
+        Self::Failed(error.category(), message)
+    }
+
+    /// The first finding that fails and is needed, if there is one.
+    pub(crate) fn of_failure(findings: &[Finding]) -> Option<Self> {
+        let mut failures: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding.holds == Some(false) && finding.condition.is_needed())
+            .collect();
+        failures.sort_by_key(|finding| finding.condition);
+        failures.first().map(|finding| Self::Failed(finding.reason, finding.message.clone()))
+    }
+}
+
+/// Puts findings and their summary into a status.
+pub(crate) fn conclude(
+    before: &SocketIoClusterStatus,
+    mut after: SocketIoClusterStatus,
+    generation: Option<i64>,
+    findings: Vec<Finding>,
+    summary: &Summary,
+    now: Timestamp,
+) -> SocketIoClusterStatus {
+    let mut conditions: Vec<Condition> = Vec::new();
+    let mut add = |type_: &str, holds: Option<bool>, reason: &str, message: String| {
+        let status = match holds {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "Unknown",
+        };
+        let earlier = before.conditions.iter().find(|condition| condition.type_ == type_);
+        let turned = earlier.is_none_or(|condition| condition.status != status);
+        let last_transition_time =
+            if turned { Time(now) } else { earlier.map_or(Time(now), |was| was.last_transition_time.clone()) };
+        conditions.push(Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: shortened(message),
+            observed_generation: generation,
+            last_transition_time,
+        });
+    };
+    for finding in findings {
+        add(finding.condition.name(), finding.holds, finding.reason, finding.message);
+    }
+    match summary {
+        Summary::Ready(message) => add(READY, Some(true), "Ready", message.clone()),
+        Summary::Waiting(reason, message) | Summary::Failed(reason, message) => {
+            add(READY, Some(false), reason, message.clone());
+        }
+    }
+    // What a pass did not look at stays as it was.
+    let known: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
+    conditions.extend(
+        before.conditions.iter().filter(|condition| !known.contains(&condition.type_)).cloned(),
+    );
+    conditions.sort_by_key(|condition| condition.type_.clone());
+    after.conditions = conditions;
+    after.observed_generation = generation;
+    after
+}
+
+/// The longest message that the API takes is 32 KiB; a person reads less.
+fn shortened(mut message: String) -> String {
+    const MOST: usize = 1024;
+    if message.len() > MOST {
+        let end = (0..=MOST).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+/// The Ready condition, if there is one.
+pub(crate) fn ready(status: &SocketIoClusterStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == READY)
+}
+
+/// Whether Ready turned: what an Event is for.
+pub(crate) fn turned<'a>(
+    before: &SocketIoClusterStatus,
+    after: &'a SocketIoClusterStatus,
+) -> Option<&'a Condition> {
+    let now = ready(after)?;
+    let same = ready(before).is_some_and(|was| was.status == now.status && was.reason == now.reason);
+    (!same).then_some(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn status(before: &SocketIoClusterStatus, findings: Vec<Finding>, second: i64) -> SocketIoClusterStatus {
+        let summary =
+            Summary::of_failure(&findings).unwrap_or_else(|| Summary::Ready("all is well".to_owned()));
+        conclude(before, before.clone(), Some(1), findings, &summary, at(second))
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_until_it_turns() {
+        let good = || Finding::holds(ConditionType::Accepted, "Accepted", "");
+        let bad = || Finding::fails(ConditionType::Accepted, "HostNetwork", "no");
+        let first = status(&SocketIoClusterStatus::default(), vec![good()], 1);
+        assert_eq!(status(&first, vec![good()], 2), first);
+        let turned_at = status(&first, vec![bad()], 3);
+        assert!(turned_at.conditions.iter().all(|condition| condition.last_transition_time.0 == at(3)));
+        assert_eq!(turned(&first, &turned_at).unwrap().reason, "HostNetwork");
+        assert_eq!(turned(&turned_at, &status(&turned_at, vec![bad()], 4)), None);
+    }
+
+    #[test]
+    fn ready_says_the_most_important_failure_and_an_undeclared_adapter_is_none() {
+        let findings = vec![
+            Finding::fails(ConditionType::AdapterDeclared, "NotDeclared", "adapter"),
+            Finding::fails(ConditionType::EdgeProgrammed, "IngressClassNotFound", "class"),
+            Finding::fails(ConditionType::ResolvedRefs, "WorkloadNotFound", "workload"),
+        ];
+        let all = status(&SocketIoClusterStatus::default(), findings.clone(), 1);
+        assert_eq!(ready(&all).unwrap().reason, "WorkloadNotFound");
+        let adapter = status(&SocketIoClusterStatus::default(), findings[..1].to_vec(), 1);
+        assert_eq!(ready(&adapter).unwrap().status, "True");
+    }
+
+    #[test]
+    fn what_a_pass_did_not_look_at_stays() {
+        let first = status(
+            &SocketIoClusterStatus::default(),
+            vec![Finding::holds(ConditionType::TrafficRouted, "Routed", "")],
+            1,
+        );
+        let second = status(&first, vec![Finding::holds(ConditionType::Accepted, "Accepted", "")], 2);
+        assert!(second.conditions.iter().any(|condition| condition.type_ == "TrafficRouted"));
+    }
+
+    #[test]
+    fn a_long_message_is_cut_where_a_character_ends() {
+        let message = shortened("ä".repeat(2000));
+        assert!(message.len() < 1100 && message.ends_with('…'));
+    }
+}

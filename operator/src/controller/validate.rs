@@ -1,0 +1,271 @@
+//! Step 2 of a pass, pure: whether what was read allows what the spec asks for.
+//!
+//! A refusal changes nothing that is in place: traffic goes on as before.
+
+use jiff::Timestamp;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::ResourceExt;
+
+use super::build::edge::{Program, Provider, program};
+use super::build::resource::{client_service, user_ingress};
+use super::dereference::{Observed, belongs_to};
+use super::names::{self, CLUSTER_LABEL, SIDECAR};
+use super::status::ConditionType;
+use super::workload::Workload;
+use crate::crd::SocketIoCluster;
+use crate::crd::v1alpha1::WorkloadKind;
+
+/// Why something is not done, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The condition that says it.
+    pub(crate) condition: ConditionType,
+    /// In PascalCase.
+    pub(crate) reason: &'static str,
+    /// A sentence.
+    pub(crate) message: String,
+}
+
+/// What was read and found to allow it.
+#[derive(Debug, Clone)]
+pub(crate) struct Valid<'o> {
+    /// The workload.
+    pub(crate) workload: &'o Workload,
+    /// What the edge is told, if there is an Ingress; or why it cannot be.
+    pub(crate) edge: Option<Result<Program, Refusal>>,
+}
+
+fn refuse(condition: ConditionType, reason: &'static str, message: String) -> Refusal {
+    Refusal { condition, reason, message }
+}
+
+/// Validates. `others` are the SocketIoClusters of the same namespace.
+///
+/// # Errors
+/// What keeps all of it from being done. What keeps only the edge from it is in [`Valid::edge`].
+pub(crate) fn validate<'o>(
+    cluster: &SocketIoCluster,
+    observed: &'o Observed,
+    others: &[impl AsRef<SocketIoCluster>],
+) -> Result<Valid<'o>, Refusal> {
+    accept(cluster, others)?;
+    let reference = &cluster.spec.workload_ref;
+    let kind = reference.kind.resource().kind;
+    let workload = observed.workload.as_ref().ok_or_else(|| {
+        refuse(
+            ConditionType::ResolvedRefs,
+            "WorkloadNotFound",
+            format!(
+                "there is no {kind} {} in this namespace; create it, or make another SocketIoCluster with the right \
+                 workloadRef",
+                reference.name
+            ),
+        )
+    })?;
+    check_workload(workload, &kind, &reference.name)?;
+    check_service(cluster, observed, workload)?;
+    Ok(Valid { workload, edge: check_edge(cluster, observed) })
+}
+
+/// The oldest object on a workload has it.
+fn accept(cluster: &SocketIoCluster, others: &[impl AsRef<SocketIoCluster>]) -> Result<(), Refusal> {
+    let age = |cluster: &SocketIoCluster| {
+        let created = cluster.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+        (created, names::uid(cluster).to_owned())
+    };
+    let rival = others
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|other| names::uid(other) != names::uid(cluster))
+        .filter(|other| other.spec.workload_ref == cluster.spec.workload_ref)
+        .find(|other| age(other) < age(cluster));
+    match rival {
+        Some(rival) => Err(refuse(
+            ConditionType::Accepted,
+            "Conflicted",
+            format!(
+                "SocketIoCluster {} has this workload already, and is older; delete one of the two",
+                rival.name_any()
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_workload(workload: &Workload, kind: &str, name: &str) -> Result<(), Refusal> {
+    let accepted = |reason, message| Err(refuse(ConditionType::Accepted, reason, message));
+    let pod = workload.pod();
+    if pod.and_then(|pod| pod.host_network) == Some(true) {
+        return accepted(
+            "HostNetwork",
+            format!(
+                "{kind} {name} uses hostNetwork, where the sidecars' ports would be the node's; take hostNetwork out \
+                 of its pod template"
+            ),
+        );
+    }
+    if workload.sidecar().is_some() && !workload.is_ours() {
+        return accepted(
+            "NameTaken",
+            format!(
+                "{kind} {name} has a container named {SIDECAR} already; remove it, or give it another name, so that \
+                 the sidecar can be injected"
+            ),
+        );
+    }
+    let ours = [names::PROXY_PORT, names::PEER_PORT, names::ADMIN_PORT].map(i32::from);
+    let taken = pod.into_iter().flat_map(|pod| &pod.containers).find_map(|container| {
+        let port = container.ports.iter().flatten().find(|port| ours.contains(&port.container_port))?;
+        Some((container.name.clone(), port.container_port))
+    });
+    if let Some((container, port)) = taken {
+        return accepted(
+            "PortTaken",
+            format!(
+                "container {container} of {kind} {name} uses port {port}, which is the sidecar's; let it use another"
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn check_service(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    workload: &Workload,
+) -> Result<(), Refusal> {
+    let unresolved = |reason, message| Err(refuse(ConditionType::ResolvedRefs, reason, message));
+    let wanted = &cluster.spec.edge.service;
+    let name = names::client_service(cluster);
+    let port = cluster.spec.app.port;
+    match (&observed.client_service, wanted.take_over) {
+        (None, true) => unresolved(
+            "ServiceNotFound",
+            format!(
+                "there is no Service {name} in this namespace to take over; create it, or delete this \
+                 SocketIoCluster and make another without edge.service.takeOver"
+            ),
+        ),
+        (Some(service), true) => {
+            if client_service::port_to_application(service, workload, port).is_none() {
+                return unresolved(
+                    "NoSuchPort",
+                    format!(
+                        "no port of Service {name} leads to port {port} of the pods; set app.port to the port that \
+                         the application listens on, or name another Service"
+                    ),
+                );
+            }
+            match client_service::taken_by(service) {
+                Some(by) if by != names::uid(cluster) => unresolved(
+                    "ServiceTaken",
+                    format!("Service {name} was taken over by another SocketIoCluster; delete that one first"),
+                ),
+                _ => Ok(()),
+            }
+        }
+        (Some(service), false) if !belongs_to(service, cluster) => unresolved(
+            "ServiceExists",
+            format!(
+                "Service {name} exists already and is not ours; set edge.service.takeOver: true to have it lead to \
+                 the sidecars, or edge.service.name to another name, in a new SocketIoCluster"
+            ),
+        ),
+        _ if !wanted.take_over
+            && workload.selector.match_labels.as_ref().is_none_or(std::collections::BTreeMap::is_empty) =>
+        {
+            unresolved(
+                "SelectorNotUsable",
+                format!(
+                    "the workload's selector has no matchLabels, which a Service needs; make a Service of your own and \
+                     name it with edge.service.takeOver; its selector may be the label {CLUSTER_LABEL}"
+                ),
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<Program, Refusal>> {
+    let wanted = cluster.spec.edge.ingress.as_ref()?;
+    let name = names::ingress(cluster)?;
+    let refuse = |reason, message| Some(Err(refuse(ConditionType::EdgeProgrammed, reason, message)));
+    let class = wanted
+        .class_name
+        .clone()
+        .or_else(|| observed.ingress.as_ref().and_then(super::dereference::class_of));
+    match (&observed.ingress, wanted.take_over) {
+        (None, true) => {
+            return refuse(
+                "IngressNotFound",
+                format!("there is no Ingress {name} in this namespace to annotate; create it, or name another"),
+            );
+        }
+        (Some(ingress), false) if !belongs_to(ingress, cluster) => {
+            return refuse(
+                "IngressExists",
+                format!(
+                    "Ingress {name} exists already and is not ours; set edge.ingress to {{name: {name}, takeOver: \
+                     true}} to have it annotated, or remove it"
+                ),
+            );
+        }
+        (Some(ingress), true) if user_ingress::taken_by(ingress).is_some_and(|by| by != names::uid(cluster)) => {
+            return refuse(
+                "IngressTaken",
+                format!("Ingress {name} was taken over by another SocketIoCluster; delete that one first"),
+            );
+        }
+        (Some(ingress), true) if !leads_to(ingress, &names::client_service(cluster)) => {
+            return refuse(
+                "IngressElsewhere",
+                format!(
+                    "Ingress {name} does not lead to Service {}; let its backend be that Service, or take its own \
+                     Service over with edge.service",
+                    names::client_service(cluster)
+                ),
+            );
+        }
+        _ => {}
+    }
+    let Some(class) = class else {
+        return refuse("NoIngressClass", format!("Ingress {name} names no IngressClass; set edge.ingress.className"));
+    };
+    let Some(found) = &observed.ingress_class else {
+        return refuse(
+            "IngressClassNotFound",
+            format!("there is no IngressClass {class}; `kubectl get ingressclass` lists those that exist"),
+        );
+    };
+    let controller = found.spec.as_ref().and_then(|spec| spec.controller.as_deref()).unwrap_or_default();
+    match Provider::of_controller(controller) {
+        Some(provider) => Some(Ok(program(provider, &cluster.spec.edge))),
+        None => refuse(
+            "UnknownController",
+            format!(
+                "IngressClass {class} is of controller {controller}, for which there are no annotations yet; any \
+                 Ingress that leads to Service {} will do, without session affinity",
+                names::client_service(cluster)
+            ),
+        ),
+    }
+}
+
+/// Whether some backend of an Ingress is that Service.
+fn leads_to(ingress: &Ingress, service: &str) -> bool {
+    let Some(spec) = &ingress.spec else { return false };
+    let rules = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref());
+    let backends = rules.flat_map(|http| &http.paths).map(|path| &path.backend).chain(&spec.default_backend);
+    backends.filter_map(|backend| backend.service.as_ref()).any(|backend| backend.name == service)
+}
+
+/// Whether several pods are to run, so that events must pass between them.
+pub(crate) fn has_several_pods(workload: &Workload, seen: usize) -> bool {
+    match workload.kind {
+        WorkloadKind::DaemonSet => seen > 1,
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => workload.replicas.unwrap_or(1) > 1,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! Each refusal, with its sentence.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controller::fixtures::{cluster, cluster_with, workload, workload_with};
+
+fn observed() -> Observed {
+    Observed { workload: Some(workload()), ..Observed::default() }
+}
+
+fn refusal(cluster: &SocketIoCluster, observed: &Observed) -> (ConditionType, &'static str, String) {
+    let others: [Box<SocketIoCluster>; 0] = [];
+    let refusal = validate(cluster, observed, &others).unwrap_err();
+    (refusal.condition, refusal.reason, refusal.message)
+}
+
+fn edge(cluster: &SocketIoCluster, observed: &Observed) -> Refusal {
+    let others: [Box<SocketIoCluster>; 0] = [];
+    validate(cluster, observed, &others).unwrap().edge.unwrap().unwrap_err()
+}
+
+fn object<K: serde::de::DeserializeOwned>(value: Value) -> Option<K> {
+    Some(serde_json::from_value(value).unwrap())
+}
+
+#[test]
+fn a_plain_deployment_will_do() {
+    let others: [Box<SocketIoCluster>; 0] = [];
+    let observed = observed();
+    assert!(validate(&cluster(), &observed, &others).unwrap().edge.is_none());
+}
+
+#[test]
+fn the_oldest_object_on_a_workload_has_it() {
+    let with = |uid: &str, created: &str| {
+        let mut cluster = cluster();
+        cluster.metadata.uid = Some(uid.to_owned());
+        cluster.metadata.name = Some(format!("chat-{uid}"));
+        cluster.metadata.creation_timestamp =
+            Some(serde_json::from_value(json!(created)).unwrap());
+        Box::new(cluster)
+    };
+    let (old, new) = (with("b", "2026-01-01T00:00:00Z"), with("a", "2026-01-02T00:00:00Z"));
+    let both = [old.clone(), new.clone()];
+    let observed = observed();
+    assert!(validate(&old, &observed, &both).is_ok());
+    let refused = validate(&new, &observed, &both).unwrap_err();
+    assert_eq!((refused.condition, refused.reason), (ConditionType::Accepted, "Conflicted"));
+    assert!(refused.message.contains("SocketIoCluster chat-b has this workload already"));
+    // Of two of the same second, one has it.
+    let twin = with("c", "2026-01-01T00:00:00Z");
+    let both = [old.clone(), twin.clone()];
+    assert!(validate(&old, &observed, &both).is_ok() != validate(&twin, &observed, &both).is_ok());
+}
+
+#[test]
+fn what_cannot_be_injected_is_refused_before_anything_is_touched() {
+    assert_eq!(refusal(&cluster(), &Observed::default()).1, "WorkloadNotFound");
+    type Change = fn(&mut Value);
+    let table: &[(Change, &str, &str)] = &[
+        (
+            |o| o["spec"]["template"]["spec"]["hostNetwork"] = json!(true),
+            "HostNetwork",
+            "take hostNetwork out of its pod template",
+        ),
+        (
+            |o| o["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]),
+            "NameTaken",
+            "has a container named socketio-sidecar already",
+        ),
+        (
+            |o| o["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"] = json!(7901),
+            "PortTaken",
+            "container chat of Deployment chat uses port 7901",
+        ),
+    ];
+    for (change, reason, says) in table {
+        let observed = Observed { workload: Some(workload_with(change)), ..Observed::default() };
+        let (condition, found, message) = refusal(&cluster(), &observed);
+        assert_eq!((condition, found), (ConditionType::Accepted, *reason));
+        assert!(message.contains(says), "{message}");
+    }
+}
+
+#[test]
+fn a_service_is_taken_over_by_consent_only_and_only_one_that_leads_to_the_application() {
+    let theirs = cluster_with(&json!({"edge": {"service": {"name": "web", "takeOver": true, "port": 80}}}));
+    let named = cluster_with(&json!({"edge": {"service": {"name": "web", "port": 80}}}));
+    let service = |target: i32, annotations: &Value| Observed {
+        client_service: object(json!({
+            "metadata": {"name": "web", "annotations": annotations},
+            "spec": {"ports": [{"port": 80, "targetPort": target}]},
+        })),
+        ..observed()
+    };
+    assert_eq!(refusal(&theirs, &observed()).1, "ServiceNotFound");
+    assert_eq!(refusal(&named, &service(3000, &json!({}))).1, "ServiceExists");
+    let (_, reason, message) = refusal(&theirs, &service(8080, &json!({})));
+    assert_eq!(reason, "NoSuchPort");
+    assert!(message.contains("no port of Service web leads to port 3000"), "{message}");
+    let taken = json!({names::ORIGINAL_ANNOTATION: r#"{"by":"another","ports":{"80/TCP":3000}}"#});
+    assert_eq!(refusal(&theirs, &service(7900, &taken)).1, "ServiceTaken");
+    let others: [Box<SocketIoCluster>; 0] = [];
+    assert!(validate(&theirs, &service(3000, &json!({})), &others).is_ok());
+}
+
+#[test]
+fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
+    let own = cluster_with(&json!({"edge": {"service": {"port": 80}, "ingress": {"className": "nginx"}}}));
+    let theirs = cluster_with(
+        &json!({"edge": {"service": {"port": 80}, "ingress": {"name": "front", "takeOver": true}}}),
+    );
+    assert_eq!(edge(&own, &observed()).reason, "IngressClassNotFound");
+    assert_eq!(edge(&theirs, &observed()).reason, "IngressNotFound");
+    let class = |controller: &str| object(json!({"metadata": {"name": "nginx"}, "spec": {"controller": controller}}));
+    let traefik = Observed { ingress_class: class("traefik.io/ingress-controller"), ..observed() };
+    assert_eq!(edge(&own, &traefik).reason, "UnknownController");
+    let ingress = |service: &str, class: &Value| -> Option<Ingress> {
+        object(json!({
+            "metadata": {"name": "front"},
+            "spec": {"ingressClassName": class, "defaultBackend": {"service": {"name": service, "port": {"number": 80}}}},
+        }))
+    };
+    let elsewhere = Observed { ingress: ingress("other", &json!("nginx")), ..observed() };
+    assert_eq!(edge(&theirs, &elsewhere).reason, "IngressElsewhere");
+    assert_eq!(edge(&own, &elsewhere).reason, "IngressExists");
+    let classless = Observed { ingress: ingress("chat-socketio", &Value::Null), ..observed() };
+    assert_eq!(edge(&theirs, &classless).reason, "NoIngressClass");
+    let good = Observed {
+        ingress: ingress("chat-socketio", &json!("nginx")),
+        ingress_class: class("k8s.io/ingress-nginx"),
+        ..observed()
+    };
+    let others: [Box<SocketIoCluster>; 0] = [];
+    assert!(validate(&theirs, &good, &others).unwrap().edge.unwrap().is_ok());
+}

@@ -1,0 +1,95 @@
+//! The workload as it is: what of it matters here, whichever kind it is. Pure.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::{ApiResource, DynamicObject};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::names::{APPLIED_ANNOTATION, SIDECAR};
+use crate::crd::v1alpha1::WorkloadKind;
+
+/// A workload.
+#[derive(Debug, Clone)]
+pub(crate) struct Workload {
+    /// Its kind.
+    pub(crate) kind: WorkloadKind,
+    /// The whole object.
+    pub(crate) object: Value,
+    /// How its pods are found.
+    pub(crate) selector: LabelSelector,
+    /// What its pods are made of.
+    pub(crate) template: PodTemplateSpec,
+    /// How many pods it is to have; `None` for a DaemonSet, which has one on each node.
+    pub(crate) replicas: Option<i32>,
+}
+
+/// What all kinds have in their `spec`.
+#[derive(Deserialize)]
+struct Spec {
+    #[serde(default)]
+    replicas: Option<i32>,
+    selector: LabelSelector,
+    template: PodTemplateSpec,
+}
+
+impl WorkloadKind {
+    /// How the API server knows it.
+    pub(crate) fn resource(self) -> ApiResource {
+        match self {
+            Self::Deployment => ApiResource::erase::<Deployment>(&()),
+            Self::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+            Self::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+        }
+    }
+}
+
+impl Workload {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// It is none of `kind`.
+    pub(crate) fn read(kind: WorkloadKind, object: &DynamicObject) -> Result<Self, serde_json::Error> {
+        let object = serde_json::to_value(object)?;
+        let Spec { replicas, selector, template } = Spec::deserialize(&object["spec"])?;
+        Ok(Self { kind, object, selector, template, replicas })
+    }
+
+    /// What its pods are made of.
+    pub(crate) fn pod(&self) -> Option<&PodSpec> {
+        self.template.spec.as_ref()
+    }
+
+    /// The sidecar in its template, whoever put it there.
+    pub(crate) fn sidecar(&self) -> Option<&Container> {
+        let pod = self.pod()?;
+        let init = pod.init_containers.iter().flatten();
+        init.chain(&pod.containers).find(|container| container.name == SIDECAR)
+    }
+
+    /// Something of ours was applied to it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.object["metadata"]["annotations"].get(APPLIED_ANNOTATION).is_some()
+    }
+
+    /// The sidecar in its template is ours.
+    pub(crate) fn is_injected(&self) -> bool {
+        self.is_ours() && self.sidecar().is_some()
+    }
+
+    /// The number of the containers' port that is called so.
+    pub(crate) fn port_named(&self, name: &str) -> Option<i32> {
+        let ports = self.pod()?.containers.iter().flat_map(|container| container.ports.iter().flatten());
+        ports.filter(|port| port.name.as_deref() == Some(name)).map(|port| port.container_port).next()
+    }
+
+    /// Whether a Service's `target` is `port` of the pods.
+    pub(crate) fn leads_to(&self, target: &IntOrString, port: u16) -> bool {
+        match target {
+            IntOrString::Int(number) => *number == i32::from(port),
+            IntOrString::String(name) => self.port_named(name) == Some(i32::from(port)),
+        }
+    }
+}
