@@ -32,6 +32,8 @@ pub(crate) struct Applied {
     pub(crate) revision: String,
     /// What else had been changed or deleted by somebody else, and was put back.
     pub(crate) repaired: Vec<String>,
+    /// Why the Ingress is not as it should be; all else does not depend on it.
+    pub(crate) edge_refused: Option<Error>,
 }
 
 /// Applies all of it.
@@ -72,20 +74,34 @@ pub(crate) async fn apply(
         }
         ServiceChange::Leave => {}
     }
-    match ingress {
+    match apply_ingress(cluster, observed, ingress, context).await {
+        Ok(what) => repaired(what),
+        Err(error) => applied.edge_refused = Some(error),
+    }
+    Ok(applied)
+}
+
+async fn apply_ingress(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    change: IngressChange,
+    context: &Context,
+) -> Result<Option<String>, Error> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    if observed.stale_ingress.is_some() {
+        delete::<Ingress>(context, &namespace, &names::own_ingress(cluster)).await?;
+    }
+    match change {
         IngressChange::Ours(ingress) => {
-            repaired(ensure(context, &namespace, *ingress, observed.ingress.as_ref()).await?);
+            ensure(context, &namespace, *ingress, observed.ingress.as_ref()).await
         }
         IngressChange::Theirs(patch) => {
             let name = names::ingress(cluster).unwrap_or_default();
             merge::<Ingress>(context, &namespace, &name, &patch).await?;
+            Ok(None)
         }
-        IngressChange::Leave => {}
+        IngressChange::Leave => Ok(None),
     }
-    if observed.stale_ingress.is_some() {
-        delete::<Ingress>(context, &namespace, &names::own_ingress(cluster)).await?;
-    }
-    Ok(applied)
 }
 
 /// Applies an object of ours unless it is so already. Says its name if somebody else had changed it.

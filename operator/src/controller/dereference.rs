@@ -3,6 +3,7 @@
 //! All reads go out at once and change nothing, so a pass may be dropped here at any moment.
 
 use futures::future::{OptionFuture, try_join, try_join5};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
@@ -49,7 +50,11 @@ pub(crate) struct Observed {
 ///
 /// # Errors
 /// The API server's.
-pub(crate) async fn dereference(cluster: &SocketIoCluster, context: &Context) -> Result<Observed, Error> {
+pub(crate) async fn dereference(
+    cluster: &SocketIoCluster,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Observed, Error> {
     let namespace = cluster.namespace().unwrap_or_default();
     let client = &context.client;
     let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
@@ -79,7 +84,7 @@ pub(crate) async fn dereference(cluster: &SocketIoCluster, context: &Context) ->
         ..Observed::default()
     };
     if let Some(workload) = &observed.workload {
-        observed.pods = fetch_pods(cluster, context, workload).await?;
+        observed.pods = fetch_pods(cluster, context, workload, now).await?;
         if revisions::are_of_interest(cluster) {
             observed.reports = revisions::fetch(&observed.pods.with_sidecar).await;
         }
@@ -143,13 +148,14 @@ async fn fetch_pods(
     cluster: &SocketIoCluster,
     context: &Context,
     workload: &Workload,
+    now: Timestamp,
 ) -> Result<Pods, Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
     // A selector that the API server took is one that can be written down again.
     let selector = Selector::try_from(workload.selector.clone()).unwrap_or_default();
     let params = ListParams::default().labels_from(&selector);
     let pods = api.list(&params).await.map_err(Error::api("listing pods"))?;
-    Ok(Pods::read(&pods.items, &cluster.name_any(), cluster.spec.app.port))
+    Ok(Pods::read(&pods.items, &cluster.name_any(), cluster.spec.app.port, now))
 }
 
 async fn fetch_endpoints(

@@ -23,7 +23,7 @@ use super::validate::{Refusal, Valid, has_several_pods, validate};
 use super::{Context, RESYNC, others};
 use crate::credentials::{Credentials, Terms};
 use crate::crd::SocketIoCluster;
-use crate::crd::v1alpha1::{AdapterType, DeletionPolicy, SocketIoClusterStatus, Step};
+use crate::crd::v1alpha1::{AdapterType, DeletionPolicy, Mode, SocketIoClusterStatus, Step};
 
 /// Runs it. Whatever happens is said in the status, an error too.
 pub(super) async fn run(cluster: &SocketIoCluster, context: &Context) -> Result<Action, Error> {
@@ -47,7 +47,7 @@ pub(super) async fn run(cluster: &SocketIoCluster, context: &Context) -> Result<
 
 async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -> Result<Action, Error> {
     let before = cluster.status.clone().unwrap_or_default();
-    let observed = dereference(cluster, context).await?;
+    let observed = dereference(cluster, context, now).await?;
     let valid = match validate(cluster, &observed, &others(cluster, context)) {
         Ok(valid) => valid,
         Err(refusal) => return refuse(cluster, &observed, refusal, context, now).await,
@@ -69,8 +69,8 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     let resources = build(cluster, &observed, Some(&valid), &plan, inputs)?;
     let applied = apply(cluster, &observed, resources, context).await?;
 
-    let findings = findings(cluster, &observed, &valid, &plan, &contest);
-    let summary = summarize(&findings, &plan, &observed);
+    let findings = findings(cluster, &observed, &valid, &plan, &contest, &applied);
+    let summary = summarize(&findings, &plan, cluster.spec.mode);
     let status = progress(cluster, &observed, &plan, &applied, now);
     let status = SocketIoClusterStatus {
         sidecar_image: Some(image),
@@ -113,7 +113,7 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     if !cluster.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
         return Ok(Action::await_change());
     }
-    let observed = dereference(cluster, context).await?;
+    let observed = dereference(cluster, context, now).await?;
     if cluster.spec.deletion_policy == DeletionPolicy::Retain {
         apply::retain(cluster, &observed, context).await?;
         return Ok(Action::await_change());
@@ -129,6 +129,10 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     };
     let resources = build(cluster, &observed, None, &plan, inputs)?;
     let applied = apply(cluster, &observed, resources, context).await?;
+    if let Some(error) = applied.edge_refused {
+        // Nothing is let go before the user's Ingress is as it was.
+        return Err(error);
+    }
     if plan.release {
         apply::release(cluster, context).await?;
         publish(cluster, context, EventType::Normal, "Released", "everything is as it was before").await;
@@ -263,13 +267,14 @@ fn findings(
     valid: &Valid<'_>,
     plan: &Plan,
     contest: &Contest,
+    applied: &Applied,
 ) -> Vec<Finding> {
     vec![
         Finding::holds(ConditionType::Accepted, "Accepted", ""),
         Finding::holds(ConditionType::ResolvedRefs, "Resolved", ""),
         injection(observed, contest, cluster),
         traffic(cluster, plan),
-        edge(cluster, valid),
+        edge(cluster, valid, applied),
         adapter(cluster, observed, valid),
     ]
 }
@@ -322,8 +327,15 @@ fn traffic(cluster: &SocketIoCluster, plan: &Plan) -> Finding {
     }
 }
 
-fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>) -> Finding {
+fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>, applied: &Applied) -> Finding {
     let condition = ConditionType::EdgeProgrammed;
+    if let Some(error) = &applied.edge_refused {
+        let requires = match &valid.edge {
+            Some(Ok(program)) => program.requires,
+            _ => "it is tried again",
+        };
+        return Finding::fails(condition, error.category(), format!("{error}. {requires}"));
+    }
     match &valid.edge {
         None => Finding::holds(condition, "NoIngress", "no Ingress is asked for; any load balancer will do"),
         Some(Err(refusal)) => refusal.clone().into(),
@@ -362,16 +374,20 @@ fn adapter(cluster: &SocketIoCluster, observed: &Observed, valid: &Valid<'_>) ->
     }
 }
 
-fn summarize(findings: &[Finding], plan: &Plan, observed: &Observed) -> Summary {
+fn summarize(findings: &[Finding], plan: &Plan, mode: Mode) -> Summary {
     // While pods are replaced one by one, that some have no sidecar yet is no failure.
     let failure = Summary::of_failure(findings);
     match (failure, &plan.waits_for) {
         (Some(Summary::Failed(reason, message)), _) if reason != "Injecting" => Summary::Failed(reason, message),
         (_, Some(waits_for)) => Summary::Waiting(reason(plan.step), format!("waits for {waits_for}")),
         (Some(Summary::Failed(reason, message)), None) => Summary::Waiting(reason, message),
-        (_, None) => Summary::Ready(format!(
-            "{} pods, each request reaches the pod that owns its session",
-            observed.pods.with_sidecar.len()
-        )),
+        (_, None) => Summary::Ready(
+            match mode {
+                Mode::Enforce => "each request reaches the pod that owns its session",
+                Mode::Observe => "requests pass as they come, and those that fail for their pod are counted",
+                Mode::Off => "requests pass as they come",
+            }
+            .to_owned(),
+        ),
     }
 }

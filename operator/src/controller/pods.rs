@@ -1,9 +1,15 @@
 //! The workload's pods as they are: which are ready, which have the sidecar, and why one is not. Pure.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
 use super::names::{CLUSTER_LABEL, SIDECAR};
+
+/// How long an application may take to listen before that is called a trouble.
+const STARTING: Duration = Duration::from_secs(30);
 
 /// What is seen of the pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +28,7 @@ pub(crate) struct Pods {
 
 impl Pods {
     /// Looks at the pods of the workload of `cluster`.
-    pub(crate) fn read(pods: &[Pod], cluster: &str, app_port: u16) -> Self {
+    pub(crate) fn read(pods: &[Pod], cluster: &str, app_port: u16, now: Timestamp) -> Self {
         let mut seen = Self::default();
         for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_over(pod)) {
             seen.all += 1;
@@ -34,7 +40,7 @@ impl Pods {
                 (true, true, Some(ip)) => seen.with_sidecar.push((name, ip)),
                 (true, ..) => seen.without_sidecar.push(name),
                 (false, ..) if injected && seen.trouble.is_none() => {
-                    seen.trouble = trouble(&name, pod, sidecar, app_port);
+                    seen.trouble = trouble(&name, pod, sidecar, app_port, now);
                 }
                 (false, ..) => {}
             }
@@ -67,7 +73,13 @@ fn sidecar_status(pod: &Pod) -> Option<&ContainerStatus> {
     status.init_container_statuses.iter().flatten().find(|container| container.name == SIDECAR)
 }
 
-fn trouble(name: &str, pod: &Pod, sidecar: Option<&ContainerStatus>, app_port: u16) -> Option<String> {
+fn trouble(
+    name: &str,
+    pod: &Pod,
+    sidecar: Option<&ContainerStatus>,
+    app_port: u16,
+    now: Timestamp,
+) -> Option<String> {
     let sidecar = sidecar?;
     let state = sidecar.state.as_ref()?;
     if let Some(reason) = state.waiting.as_ref().and_then(|waiting| waiting.reason.as_deref())
@@ -81,7 +93,9 @@ fn trouble(name: &str, pod: &Pod, sidecar: Option<&ContainerStatus>, app_port: u
     let mut containers = containers.into_iter().peekable();
     let app_runs = containers.peek().is_some()
         && containers.all(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
-    (state.running.is_some() && app_runs && !sidecar.ready).then(|| {
+    let since = state.running.as_ref()?.started_at.as_ref()?.0;
+    let long = now.duration_since(since).unsigned_abs() >= STARTING;
+    (long && app_runs && !sidecar.ready).then(|| {
         format!(
             "in pod {name} nobody accepts connections on port {app_port}; set app.port to the port that the \
              application listens on"
@@ -93,6 +107,10 @@ fn trouble(name: &str, pod: &Pod, sidecar: Option<&ContainerStatus>, app_port: u
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:01:00Z".parse().unwrap()
+    }
 
     fn pod(name: &str, injected: bool, ready: bool, sidecar: &Value) -> Pod {
         let labels = if injected { json!({CLUSTER_LABEL: "chat"}) } else { json!({}) };
@@ -126,22 +144,24 @@ mod tests {
             pod("starting", true, false, &sidecar(false, &json!({"waiting": {"reason": "PodInitializing"}}))),
             going,
         ];
-        let seen = Pods::read(&pods, "chat", 3000);
+        let seen = Pods::read(&pods, "chat", 3000, now());
         assert_eq!(seen.with_sidecar, [("new".to_owned(), "10.0.0.1".to_owned())]);
         assert_eq!(seen.without_sidecar, ["old"]);
         assert_eq!((seen.all, seen.injected, seen.ready()), (3, 2, 2));
         assert_eq!(seen.trouble, None);
         // The sidecar of another cluster is none of this one.
-        assert_eq!(Pods::read(&pods, "other", 3000).without_sidecar, ["old", "new"]);
+        assert_eq!(Pods::read(&pods, "other", 3000, now()).without_sidecar, ["old", "new"]);
     }
 
     #[test]
     fn what_keeps_a_pod_from_being_ready_is_said() {
         let pull = sidecar(false, &json!({"waiting": {"reason": "ImagePullBackOff"}}));
-        let seen = Pods::read(&[pod("a", true, false, &pull)], "chat", 3000);
+        let seen = Pods::read(&[pod("a", true, false, &pull)], "chat", 3000, now());
         assert!(seen.trouble.unwrap().contains("does not start (ImagePullBackOff)"));
-        let deaf = sidecar(false, &json!({"running": {}}));
-        let seen = Pods::read(&[pod("a", true, false, &deaf)], "chat", 3000);
+        let starts = sidecar(false, &json!({"running": {"startedAt": "2026-01-01T00:00:31Z"}}));
+        assert_eq!(Pods::read(&[pod("a", true, false, &starts)], "chat", 3000, now()).trouble, None);
+        let deaf = sidecar(false, &json!({"running": {"startedAt": "2026-01-01T00:00:30Z"}}));
+        let seen = Pods::read(&[pod("a", true, false, &deaf)], "chat", 3000, now());
         assert!(seen.trouble.unwrap().contains("nobody accepts connections on port 3000"));
     }
 }

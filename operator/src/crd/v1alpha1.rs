@@ -123,7 +123,7 @@ pub enum WorkloadKind {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct App {
     /// The port it listens on.
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(with = "i32", range(min = 1, max = 65535))]
     #[x_kube(validation = Rule::new("self < 7900 || self > 7902").message(
         "ports 7900 to 7902 are the sidecar's; let the application listen on another"
     ))]
@@ -224,7 +224,7 @@ pub struct ClientService {
     pub take_over: bool,
     /// The port of a Service that is made; 80 without.
     #[serde(default = "default_service_port")]
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(with = "i32", range(min = 1, max = 65535))]
     pub port: u16,
 }
 
@@ -283,8 +283,7 @@ pub struct SessionAffinity {
     /// None leaves it to the edge, which is best: the sidecar makes up for it.
     #[serde(default)]
     pub r#type: SessionAffinityType,
-    /// With ClientIP, who a client is: Trusted (the default) is the address that the edge's own settings
-    /// for trusted proxies give; First is the first entry of X-Forwarded-For, which clients can forge.
+    /// With ClientIP, who a client is. (In the schema an optional enum has the description of its type.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<ClientIpSource>,
     /// With Cookie, its attributes.
@@ -304,7 +303,8 @@ pub enum SessionAffinityType {
     Cookie,
 }
 
-/// Where a client's address is taken from.
+/// With ClientIP, who a client is: Trusted (the default) is the address that the edge's own settings for
+/// trusted proxies give; First is the first entry of X-Forwarded-For, which clients can forge.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientIpSource {
     /// From the edge's own settings for trusted proxies.
@@ -378,7 +378,7 @@ pub struct Sidecar {
     pub resources: Option<ResourceRequirements>,
     /// Most connections open from clients, and as many again from peers; 4096 without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(with = "Option<i32>", range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
     /// Which log lines are written: error, warn, info, debug or trace, or directives; info without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -386,7 +386,7 @@ pub struct Sidecar {
     pub log: Option<String>,
 }
 
-/// When an image is pulled.
+/// When the image is pulled; without one, as Kubernetes does by default.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImagePullPolicy {
     /// At every start.
@@ -403,7 +403,7 @@ pub enum ImagePullPolicy {
 pub struct Peers {
     /// For how many days a certificate is valid. It is renewed when a third of that is left.
     #[serde(default = "default_certificate_days")]
-    #[schemars(range(min = 1, max = 825))]
+    #[schemars(with = "i32", range(min = 1, max = 825))]
     pub certificate_days: u32,
 }
 
@@ -423,12 +423,12 @@ impl Default for Peers {
 pub struct Drain {
     /// For how many seconds sessions that are known by their tag go on.
     #[serde(default = "default_drain_deadline")]
-    #[schemars(range(min = 0, max = 86400))]
+    #[schemars(with = "i32", range(min = 0, max = 86400))]
     pub deadline_seconds: u32,
     /// Over how many seconds those that are left are then closed, one after the other, so that their
     /// clients do not come back all at once.
     #[serde(default = "default_drain_window")]
-    #[schemars(range(min = 1, max = 3600))]
+    #[schemars(with = "i32", range(min = 1, max = 3600))]
     pub window_seconds: u32,
 }
 

@@ -25,13 +25,6 @@ impl Provider {
             _ => None,
         }
     }
-
-    /// What it is called.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::IngressNginx => "ingress-nginx",
-        }
-    }
 }
 
 /// What an edge is told, and what it must allow for that.

@@ -76,13 +76,13 @@ pub(super) fn program(affinity: &SessionAffinity) -> Program {
     Program { annotations: annotations.0, requires, caution }
 }
 
-const DEFAULTS: &str = "ingress-nginx allows these annotations unless its ConfigMap says \
-    annotations-risk-level: Low; it then ignores the whole Ingress.";
+const DEFAULTS: &str = "ingress-nginx allows this by default; where its ConfigMap says annotations-risk-level: Low, it \
+    refuses the Ingress, or ignores it.";
 
 const TRUSTED_PROXIES: &str = "Where clients reach ingress-nginx through another proxy, its ConfigMap must say \
     enable-real-ip: \"true\" and, in proxy-real-ip-cidr, the networks of those proxies. Without the first, all clients \
-    behind one proxy go to one pod; without the second, a client can choose its pod. If it says \
-    annotations-risk-level: Medium or Low, the whole Ingress is ignored.";
+    behind one proxy go to one pod; without the second, a client can choose its pod. Where it says \
+    annotations-risk-level: Medium or Low, it refuses the Ingress, or ignores it.";
 
 const SNIPPETS: &str = "The ConfigMap of ingress-nginx must say allow-snippet-annotations: \"true\" and \
     annotations-risk-level: Critical, and have no annotation-value-word-blocklist with {, } or \". Otherwise its \

@@ -1,0 +1,105 @@
+//! `socketio-operator check`: is the operator installed, and does it act?
+//!
+//! It acts if its Lease is renewed while this looks on; the times in the Lease are not compared with a clock.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
+use kube::{Client, Error, Resource};
+use tokio::time::{Instant, sleep};
+
+use crate::client::explain;
+use crate::crd::SocketIoCluster;
+use crate::leader::LEASE_NAME;
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why it is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The CRD is absent, or of another version.
+    #[error(
+        "the API server does not know {kind} in {api}; apply the CustomResourceDefinition that `socketio-operator crd` prints"
+    )]
+    NoApi {
+        /// Which kind.
+        kind: String,
+        /// Which API.
+        api: String,
+    },
+    /// No operator ever led.
+    #[error(
+        "there is no Lease {LEASE_NAME} in the namespace {namespace}; see why the operator's pods do not start"
+    )]
+    NoLease {
+        /// Where.
+        namespace: String,
+    },
+    /// The last one has stopped.
+    #[error(
+        "the Lease {LEASE_NAME} in the namespace {namespace} is not renewed, so no operator acts; see the log of its pods"
+    )]
+    NotRenewed {
+        /// Where.
+        namespace: String,
+    },
+    /// The API server refused, or is away.
+    #[error("the API server cannot be asked: {0}")]
+    Unknown(String),
+}
+
+/// Waits until the API is served and the Lease is renewed.
+///
+/// # Errors
+/// What is missing still, after `limit`.
+pub async fn check(client: &Client, namespace: &str, limit: Duration) -> Result<(), CheckError> {
+    let deadline = Instant::now() + limit;
+    let leases = Api::namespaced(client.clone(), namespace);
+    let mut first_seen = None;
+    loop {
+        let missing = match tokio::time::timeout_at(deadline, look(client, namespace, &leases)).await {
+            Err(_) => CheckError::Unknown("it does not answer".to_owned()),
+            Ok(Err(error)) => error,
+            Ok(Ok(renewed)) => match &first_seen {
+                Some(first) if *first != renewed => return Ok(()),
+                Some(_) => CheckError::NotRenewed { namespace: namespace.to_owned() },
+                None => {
+                    first_seen = Some(renewed);
+                    CheckError::NotRenewed { namespace: namespace.to_owned() }
+                }
+            },
+        };
+        if Instant::now() + LOOK >= deadline {
+            return Err(missing);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// The holder of the Lease, and its time of renewal.
+type Renewal = (Option<String>, Option<String>);
+
+async fn look(client: &Client, namespace: &str, leases: &Api<Lease>) -> Result<Renewal, CheckError> {
+    let unknown = |error: Error| CheckError::Unknown(explain(&error));
+    let api = SocketIoCluster::api_version(&()).into_owned();
+    let kind = SocketIoCluster::kind(&()).into_owned();
+    let served = match client.list_api_group_resources(&api).await {
+        Ok(list) => list.resources.iter().any(|resource| resource.kind == kind),
+        Err(Error::Api(status)) if status.code == 404 => false,
+        Err(error) => return Err(unknown(error)),
+    };
+    if !served {
+        return Err(CheckError::NoApi { kind, api });
+    }
+    let lease = leases.get_opt(LEASE_NAME).await.map_err(unknown)?;
+    let spec = lease.and_then(|lease| lease.spec);
+    match spec {
+        None => Err(CheckError::NoLease { namespace: namespace.to_owned() }),
+        Some(spec) if spec.holder_identity.is_none() => {
+            Err(CheckError::NotRenewed { namespace: namespace.to_owned() })
+        }
+        Some(spec) => Ok((spec.holder_identity, spec.renew_time.map(|time| time.0.to_string()))),
+    }
+}

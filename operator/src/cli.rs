@@ -1,0 +1,183 @@
+//! The command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Makes everything that a Socket.IO deployment needs in Kubernetes, from a SocketIoCluster.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What it can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator, until it is told to stop or is not the leader any more.
+    ///
+    /// Several may run: the one that holds the Lease `socketio-operator` acts, the others wait for it.
+    /// A leader that cannot renew the Lease for 10 seconds ends with an error.
+    Run(RunArgs),
+    /// Print the CustomResourceDefinition of SocketIoCluster as YAML.
+    Crd,
+    /// Say whether the operator is installed and acts: `helm test` runs this.
+    Check(CheckArgs),
+    /// Fail while there are SocketIoClusters: `helm uninstall` runs this first.
+    ///
+    /// Their workloads could not be given back once the operator is gone.
+    UninstallCheck(UninstallCheckArgs),
+}
+
+/// Where the operator itself is.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The namespace that the operator runs in, and keeps its Lease and its Secrets in.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", value_parser = name)]
+    pub namespace: String,
+}
+
+/// Whose SocketIoClusters are meant.
+#[derive(Debug, Args)]
+pub struct Scope {
+    /// A namespace whose SocketIoClusters are looked after; can be given several times, or with commas
+    /// [default: all namespaces].
+    #[arg(long = "watch-namespace", env = "WATCH_NAMESPACES", value_name = "NAME", value_delimiter = ',',
+          value_parser = name_or_nothing)]
+    namespaces: Vec<String>,
+}
+
+impl Scope {
+    /// The namespaces; none means all.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// `socketio-operator run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Where it is.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// What names this process in the Lease: the Pod's name. Something random is added.
+    #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = name)]
+    pub identity: String,
+
+    /// What it looks after.
+    #[command(flatten)]
+    pub scope: Scope,
+
+    /// The image of the sidecar, for SocketIoClusters that name none.
+    #[arg(long, env = "SIDECAR_IMAGE", value_name = "IMAGE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub sidecar_image: String,
+
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "SOCKETIO_OPERATOR_ADMIN_LISTEN", value_name = "IP:PORT",
+          default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)))]
+    pub admin_listen: SocketAddr,
+
+    /// How log lines are written.
+    #[arg(long, env = "SOCKETIO_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Which log lines are written: error, warn, info, debug or trace, or directives such as
+    /// `info,socketio_operator::leader=debug`.
+    #[arg(long, env = "SOCKETIO_OPERATOR_LOG", value_name = "LEVEL", default_value = "info")]
+    pub log: String,
+}
+
+/// `socketio-operator check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Where it is.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Longest wait for it to be as it should, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    timeout: u32,
+}
+
+impl CheckArgs {
+    /// Longest wait.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+}
+
+/// `socketio-operator uninstall-check`.
+#[derive(Debug, Args)]
+pub struct UninstallCheckArgs {
+    /// What it looks after.
+    #[command(flatten)]
+    pub scope: Scope,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Names of namespaces and Pods, as far as it matters here: they become parts of paths.
+fn name(text: &str) -> Result<String, String> {
+    let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if text.is_empty() || text.len() > 253 || !text.chars().all(valid) {
+        return Err("a name in Kubernetes has lower-case letters, digits, - and . only".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// An environment variable that is set to nothing names nothing.
+fn name_or_nothing(text: &str) -> Result<String, String> {
+    if text.is_empty() { Ok(String::new()) } else { name(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run(more: &[&str]) -> RunArgs {
+        let least =
+            ["socketio-operator", "run", "--namespace", "a", "--identity", "b", "--sidecar-image", "c"];
+        match Cli::try_parse_from([&least, more].concat()).unwrap().command {
+            Command::Run(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn namespaces_are_given_one_by_one_or_with_commas_and_nothing_means_all() {
+        let names = ["--watch-namespace", "y,x", "--watch-namespace", "y"];
+        assert_eq!(run(&names).scope.namespaces(), ["x", "y"]);
+        assert!(run(&["--watch-namespace", ""]).scope.namespaces().is_empty());
+        assert!(run(&[]).scope.namespaces().is_empty());
+    }
+
+    #[test]
+    fn a_name_that_would_leave_its_path_is_refused() {
+        for text in ["", "a/b", "A", "a b"] {
+            assert!(name(text).is_err(), "{text:?}");
+        }
+        assert!(name("socketio-affinity").is_ok());
+    }
+}

@@ -1,0 +1,94 @@
+//! `socketio-operator uninstall-check`: may the operator be removed?
+//!
+//! Each SocketIoCluster has a finalizer that only the operator takes off, after it has given the workload
+//! back. Without the operator they could not be deleted, and the sidecars would stay.
+
+use std::time::Duration;
+
+use kube::api::{Api, ListParams};
+use kube::{Client, Error, ResourceExt};
+use tokio::time::timeout;
+
+use crate::client::explain;
+use crate::crd::SocketIoCluster;
+
+/// Longest wait for the API server.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Most objects that are named.
+const NAMED: usize = 5;
+
+/// Why it may not.
+#[derive(Debug, thiserror::Error)]
+pub enum UninstallError {
+    /// There are objects.
+    #[error(
+        "{0} still there; delete what is left with `kubectl delete socketiocluster` and wait until it is gone, so that the workloads are given back, and then uninstall again"
+    )]
+    Left(String),
+    /// The API server refused, or is away.
+    #[error("it is unknown whether there are SocketIoClusters, so nothing is removed: {0}")]
+    Unknown(String),
+}
+
+/// Succeeds if there is no SocketIoCluster in these namespaces; none means all.
+///
+/// # Errors
+/// Which there are, or why that is unknown.
+pub async fn uninstall_check(client: &Client, namespaces: &[String]) -> Result<(), UninstallError> {
+    let listed = timeout(ANSWER, list(client, namespaces)).await;
+    let left = match listed {
+        Err(_) => return Err(UninstallError::Unknown("the API server does not answer".to_owned())),
+        Ok(Err(error)) => return Err(UninstallError::Unknown(explain(&error))),
+        Ok(Ok(left)) => left,
+    };
+    match sentence(&left) {
+        Some(left) => Err(UninstallError::Left(left)),
+        None => Ok(()),
+    }
+}
+
+/// `namespace/name` of each.
+async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<String>, Error> {
+    let mut apis: Vec<Api<SocketIoCluster>> =
+        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect();
+    if apis.is_empty() {
+        apis.push(Api::all(client.clone()));
+    }
+    let mut names = Vec::new();
+    for api in apis {
+        match api.list_metadata(&ListParams::default()).await {
+            Ok(found) => names.extend(
+                found.iter().map(|it| format!("{}/{}", it.namespace().unwrap_or_default(), it.name_any())),
+            ),
+            // The definition is gone, and with it all objects.
+            Err(Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(names)
+}
+
+fn sentence(names: &[String]) -> Option<String> {
+    let shown = names.get(..names.len().min(NAMED)).unwrap_or_default().join(", ");
+    match names.len() {
+        0 => None,
+        1 => Some(format!("the SocketIoCluster {shown} is")),
+        count if count <= NAMED => Some(format!("the SocketIoClusters {shown} are")),
+        count => Some(format!("the SocketIoClusters {shown} and {} more are", count - NAMED)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_named_up_to_five() {
+        let names: Vec<_> = (1..=7).map(|n| format!("chat/c{n}")).collect();
+        assert_eq!(sentence(&[]), None);
+        assert_eq!(sentence(&names[..1]).unwrap(), "the SocketIoCluster chat/c1 is");
+        assert_eq!(sentence(&names[..2]).unwrap(), "the SocketIoClusters chat/c1, chat/c2 are");
+        let many = "the SocketIoClusters chat/c1, chat/c2, chat/c3, chat/c4, chat/c5 and 2 more are";
+        assert_eq!(sentence(&names).unwrap(), many);
+    }
+}
