@@ -81,10 +81,8 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let shutdown = shutdown.boxed().shared();
-    let reporter = Reporter {
-        controller: names::CONTROLLER.to_owned(),
-        instance: Some(settings.identity.clone()),
-    };
+    let reporter =
+        Reporter { controller: names::CONTROLLER.to_owned(), instance: Some(settings.identity.clone()) };
     let recorder = Recorder::new(client.clone(), reporter);
     let scopes: Vec<Option<String>> = match &settings.watch_namespaces[..] {
         [] => vec![None],

@@ -65,8 +65,9 @@ const RENEW: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for an answer about the Lease.
 const ANSWER: Duration = Duration::from_secs(3);
-/// Longest wait for work to end that was told to stop.
-const GRACE: Duration = Duration::from_secs(15);
+/// Longest wait for work to end that was told to stop. It could be dropped at once, but for what its log
+/// and its metrics then would not say.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a leader stops.
 #[derive(Debug, thiserror::Error)]

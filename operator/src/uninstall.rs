@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use kube::api::{Api, ListParams};
 use kube::{Client, Error, ResourceExt};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::client::explain;
 use crate::crd::SocketIoCluster;
 
 /// Longest wait for the API server.
 const ANSWER: Duration = Duration::from_secs(20);
+/// How soon it is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Most objects that are named.
 const NAMED: usize = 5;
 
@@ -35,12 +37,22 @@ pub enum UninstallError {
 /// # Errors
 /// Which there are, or why that is unknown.
 pub async fn uninstall_check(client: &Client, namespaces: &[String]) -> Result<(), UninstallError> {
-    let listed = timeout(ANSWER, list(client, namespaces)).await;
-    let left = match listed {
-        Err(_) => return Err(UninstallError::Unknown("the API server does not answer".to_owned())),
-        Ok(Err(error)) => return Err(UninstallError::Unknown(explain(&error))),
-        Ok(Ok(left)) => left,
-    };
+    let mut last = "the API server does not answer".to_owned();
+    let listed = timeout(ANSWER, async {
+        loop {
+            match list(client, namespaces).await {
+                Ok(left) => return Ok(left),
+                Err(Error::Api(status)) if (400..500).contains(&status.code) && status.code != 429 => {
+                    return Err(UninstallError::Unknown(explain(&Error::Api(status))));
+                }
+                // It is starting, or a moment away.
+                Err(error) => last = explain(&error),
+            }
+            sleep(AGAIN).await;
+        }
+    });
+    let listed = listed.await;
+    let left = listed.unwrap_or_else(|_| Err(UninstallError::Unknown(last)))?;
     match sentence(&left) {
         Some(left) => Err(UninstallError::Left(left)),
         None => Ok(()),

@@ -14,9 +14,9 @@ use super::names;
 use super::plan::{Asks, Plan, Route};
 use super::validate::Valid;
 use super::workload::Workload;
-use crate::credentials::Credentials;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::Step;
+use crate::credentials::Credentials;
 use edge::Program;
 use resource::{client_service, ingress, injection, peer_service, sidecar_secret, user_ingress};
 
@@ -170,11 +170,7 @@ fn build_service(cluster: &SocketIoCluster, observed: &Observed, route: Route) -
     patch.map_or(ServiceChange::Leave, ServiceChange::Theirs)
 }
 
-fn build_ingress(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    valid: Option<&Valid<'_>>,
-) -> IngressChange {
+fn build_ingress(cluster: &SocketIoCluster, observed: &Observed, valid: Option<&Valid<'_>>) -> IngressChange {
     let Some(wanted) = &cluster.spec.edge.ingress else { return IngressChange::Leave };
     let program = valid.and_then(|valid| valid.edge.as_ref());
     let patch = match (program, &observed.ingress) {
@@ -216,3 +212,6 @@ fn build_own_ingress(cluster: &SocketIoCluster, observed: &Observed, program: &P
         service_port: port.unwrap_or(cluster.spec.edge.service.port),
     })))
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,13 +12,16 @@ pub(crate) fn holds(desired: &Value, live: &Value) -> bool {
         (Value::Object(desired), Value::Object(live)) => desired
             .iter()
             .all(|(key, value)| live.get(key).map_or_else(|| is_empty(value), |live| holds(value, live))),
-        (Value::Array(desired), Value::Array(live)) if desired.iter().all(|one| one.get("name").is_some()) => {
+        (Value::Array(desired), Value::Array(live))
+            if desired.iter().all(|one| one.get("name").is_some()) =>
+        {
             desired.iter().all(|one| {
                 live.iter().any(|candidate| candidate.get("name") == one.get("name") && holds(one, candidate))
             })
         }
         (Value::Array(desired), Value::Array(live)) => {
-            desired.len() == live.len() && desired.iter().zip(live).all(|(desired, live)| holds(desired, live))
+            desired.len() == live.len()
+                && desired.iter().zip(live).all(|(desired, live)| holds(desired, live))
         }
         (desired, live) => desired == live,
     }
@@ -62,7 +65,10 @@ mod tests {
             (json!({"metadata": {"labels": {"y": "2"}}}), false),
             (json!({"spec": {"containers": [{"name": "socketio-sidecar", "image": "s"}]}}), true),
             (json!({"spec": {"containers": [{"name": "socketio-sidecar", "image": "t"}]}}), false),
-            (json!({"spec": {"containers": [{"name": "socketio-sidecar", "env": [{"name": "B", "value": "1"}]}]}}), false),
+            (
+                json!({"spec": {"containers": [{"name": "socketio-sidecar", "env": [{"name": "B", "value": "1"}]}]}}),
+                false,
+            ),
             (json!({"spec": {"volumes": [{"name": "socketio-sidecar"}]}}), false),
             (json!({"spec": {"volumes": [], "hostNetwork": false}}), true),
             (json!({"spec": {"hosts": ["a", "b"]}}), true),

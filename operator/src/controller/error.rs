@@ -138,7 +138,8 @@ mod tests {
     use super::*;
 
     fn error(code: u16, message: &str) -> Error {
-        let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+        let status =
+            kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
         Error::api("changing Deployment chat")(kube::Error::Api(Box::new(status)))
     }
 
@@ -155,7 +156,8 @@ mod tests {
             error(422, "ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no").category(),
             "Invalid"
         );
-        for (code, category) in [(409, "Conflict"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")] {
+        for (code, category) in [(409, "Conflict"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")]
+        {
             assert_eq!(error(code, "").category(), category);
         }
     }

@@ -15,15 +15,15 @@ use super::dereference::{Observed, dereference};
 use super::error::Error;
 use super::names;
 use super::patch_status::{patch_status, publish};
-use super::plan::{Plan, Route, Situation, decide, list};
 use super::plan::Asks;
+use super::plan::{Plan, Route, Situation, decide, list};
 use super::revisions;
 use super::status::{ConditionType, Finding, Summary, conclude};
 use super::validate::{Refusal, Valid, has_several_pods, validate};
 use super::{Context, RESYNC, others};
-use crate::credentials::{Credentials, Terms};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{AdapterType, DeletionPolicy, Mode, SocketIoClusterStatus, Step};
+use crate::credentials::{Credentials, Terms};
 
 /// Runs it. Whatever happens is said in the status, an error too.
 pub(super) async fn run(cluster: &SocketIoCluster, context: &Context) -> Result<Action, Error> {
@@ -72,11 +72,8 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     let findings = findings(cluster, &observed, &valid, &plan, &contest, &applied);
     let summary = summarize(&findings, &plan, cluster.spec.mode);
     let status = progress(cluster, &observed, &plan, &applied, now);
-    let status = SocketIoClusterStatus {
-        sidecar_image: Some(image),
-        injection_reverts: contest.reverts,
-        ..status
-    };
+    let status =
+        SocketIoClusterStatus { sidecar_image: Some(image), injection_reverts: contest.reverts, ..status };
     let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);
     patch_status(cluster, &status, context).await?;
     if !applied.repaired.is_empty() {
@@ -227,10 +224,7 @@ fn progress(
         Some(ingress) => format!("Ingress {ingress}"),
         None => format!("Service {}", names::client_service(cluster)),
     });
-    let before = observed
-        .sidecar_secret
-        .as_ref()
-        .and_then(build::resource::sidecar_secret::mode_of);
+    let before = observed.sidecar_secret.as_ref().and_then(build::resource::sidecar_secret::mode_of);
     let (mode, _) = plan.step.sessions(&cluster.spec.drain).told(cluster.spec.mode, before);
     status.mode = Some(mode);
     let same = status.revision.as_deref() == Some(&applied.revision);
@@ -370,7 +364,9 @@ fn adapter(cluster: &SocketIoCluster, observed: &Observed, valid: &Valid<'_>) ->
         Some(AdapterType::NotNeeded) => {
             Finding::holds(condition, "NotNeeded", "the application sends nothing to sockets of other pods")
         }
-        Some(_) => Finding::holds(condition, "Declared", "the application passes events between its pods itself"),
+        Some(_) => {
+            Finding::holds(condition, "Declared", "the application passes events between its pods itself")
+        }
     }
 }
 
@@ -378,7 +374,9 @@ fn summarize(findings: &[Finding], plan: &Plan, mode: Mode) -> Summary {
     // While pods are replaced one by one, that some have no sidecar yet is no failure.
     let failure = Summary::of_failure(findings);
     match (failure, &plan.waits_for) {
-        (Some(Summary::Failed(reason, message)), _) if reason != "Injecting" => Summary::Failed(reason, message),
+        (Some(Summary::Failed(reason, message)), _) if reason != "Injecting" => {
+            Summary::Failed(reason, message)
+        }
         (_, Some(waits_for)) => Summary::Waiting(reason(plan.step), format!("waits for {waits_for}")),
         (Some(Summary::Failed(reason, message)), None) => Summary::Waiting(reason, message),
         (_, None) => Summary::Ready(

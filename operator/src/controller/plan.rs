@@ -171,7 +171,8 @@ impl Situation {
 /// Decides which step is to hold now.
 pub(crate) fn decide(situation: &Situation) -> Plan {
     let current = situation.current();
-    let step = if situation.deleting { next_of_deletion(situation, current) } else { next(situation, current) };
+    let step =
+        if situation.deleting { next_of_deletion(situation, current) } else { next(situation, current) };
     if step == current { stay(situation, step) } else { enter(step) }
 }
 
@@ -245,7 +246,8 @@ fn stay(seen: &Situation, step: Step) -> Plan {
         }
         Step::Uninjecting => {
             plan.release = seen.injected == 0 || seen.waited(PATIENCE);
-            (!plan.release).then(|| format!("{} pods to be replaced by ones without the sidecar", seen.injected))
+            (!plan.release)
+                .then(|| format!("{} pods to be replaced by ones without the sidecar", seen.injected))
         }
     };
     plan

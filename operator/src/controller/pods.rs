@@ -137,7 +137,7 @@ mod tests {
         let up = sidecar(true, &json!({"running": {}}));
         let mut going = pod("going", true, true, &up);
         going.metadata.deletion_timestamp =
-            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
         let pods = [
             pod("old", false, true, &up),
             pod("new", true, true, &up),

@@ -51,7 +51,7 @@ pub(crate) fn are_of_interest(cluster: &SocketIoCluster) -> bool {
 
 /// Asks each of `pods` (name and IP).
 pub(crate) async fn fetch(pods: &[(String, String)]) -> Reports {
-    let asked = pods.to_vec().into_iter().map(|(name, ip)| async move {
+    let asked = pods.iter().cloned().map(|(name, ip)| async move {
         let answer = timeout(ANSWER, ask(&ip)).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER.as_secs())));
         (name, answer)

@@ -133,8 +133,11 @@ pub(crate) fn conclude(
         };
         let earlier = before.conditions.iter().find(|condition| condition.type_ == type_);
         let turned = earlier.is_none_or(|condition| condition.status != status);
-        let last_transition_time =
-            if turned { Time(now) } else { earlier.map_or(Time(now), |was| was.last_transition_time.clone()) };
+        let last_transition_time = if turned {
+            Time(now)
+        } else {
+            earlier.map_or(Time(now), |was| was.last_transition_time.clone())
+        };
         conditions.push(Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),
@@ -155,9 +158,8 @@ pub(crate) fn conclude(
     }
     // What a pass did not look at stays as it was.
     let known: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
-    conditions.extend(
-        before.conditions.iter().filter(|condition| !known.contains(&condition.type_)).cloned(),
-    );
+    conditions
+        .extend(before.conditions.iter().filter(|condition| !known.contains(&condition.type_)).cloned());
     conditions.sort_by_key(|condition| condition.type_.clone());
     after.conditions = conditions;
     after.observed_generation = generation;

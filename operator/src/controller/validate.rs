@@ -129,11 +129,7 @@ fn check_workload(workload: &Workload, kind: &str, name: &str) -> Result<(), Ref
     Ok(())
 }
 
-fn check_service(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    workload: &Workload,
-) -> Result<(), Refusal> {
+fn check_service(cluster: &SocketIoCluster, observed: &Observed, workload: &Workload) -> Result<(), Refusal> {
     let unresolved = |reason, message| Err(refuse(ConditionType::ResolvedRefs, reason, message));
     let wanted = &cluster.spec.edge.service;
     let name = names::client_service(cluster);
@@ -159,7 +155,9 @@ fn check_service(
             match client_service::taken_by(service) {
                 Some(by) if by != names::uid(cluster) => unresolved(
                     "ServiceTaken",
-                    format!("Service {name} was taken over by another SocketIoCluster; delete that one first"),
+                    format!(
+                        "Service {name} was taken over by another SocketIoCluster; delete that one first"
+                    ),
                 ),
                 _ => Ok(()),
             }
@@ -198,7 +196,9 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
         (None, true) => {
             return refuse(
                 "IngressNotFound",
-                format!("there is no Ingress {name} in this namespace to annotate; create it, or name another"),
+                format!(
+                    "there is no Ingress {name} in this namespace to annotate; create it, or name another"
+                ),
             );
         }
         (Some(ingress), false) if !belongs_to(ingress, cluster) => {
@@ -210,7 +210,9 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
                 ),
             );
         }
-        (Some(ingress), true) if user_ingress::taken_by(ingress).is_some_and(|by| by != names::uid(cluster)) => {
+        (Some(ingress), true)
+            if user_ingress::taken_by(ingress).is_some_and(|by| by != names::uid(cluster)) =>
+        {
             return refuse(
                 "IngressTaken",
                 format!("Ingress {name} was taken over by another SocketIoCluster; delete that one first"),
@@ -229,7 +231,10 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
         _ => {}
     }
     let Some(class) = class else {
-        return refuse("NoIngressClass", format!("Ingress {name} names no IngressClass; set edge.ingress.className"));
+        return refuse(
+            "NoIngressClass",
+            format!("Ingress {name} names no IngressClass; set edge.ingress.className"),
+        );
     };
     let Some(found) = &observed.ingress_class else {
         return refuse(

@@ -49,15 +49,29 @@ pub(super) fn controller(
     };
     let any = watcher::Config::default();
     let clusters = clusters
-        .watches(metadata::<Deployment>(client, namespace), any.clone(), by_name(workload(WorkloadKind::Deployment)))
-        .watches(metadata::<StatefulSet>(client, namespace), any.clone(), by_name(workload(WorkloadKind::StatefulSet)))
-        .watches(metadata::<DaemonSet>(client, namespace), any.clone(), by_name(workload(WorkloadKind::DaemonSet)))
+        .watches(
+            metadata::<Deployment>(client, namespace),
+            any.clone(),
+            by_name(workload(WorkloadKind::Deployment)),
+        )
+        .watches(
+            metadata::<StatefulSet>(client, namespace),
+            any.clone(),
+            by_name(workload(WorkloadKind::StatefulSet)),
+        )
+        .watches(
+            metadata::<DaemonSet>(client, namespace),
+            any.clone(),
+            by_name(workload(WorkloadKind::DaemonSet)),
+        )
         .watches(metadata::<Service>(client, namespace), any.clone(), by_name(service))
         .watches(metadata::<Ingress>(client, namespace), any.clone(), by_name(ingress))
         // Pods that have no sidecar yet show in their workload's status.
         .watches(metadata::<Pod>(client, namespace), any.labels(CLUSTER_LABEL), |pod| {
             let name: Option<&String> = pod.labels().get(CLUSTER_LABEL);
-            name.map(|name| ObjectRef::<SocketIoCluster>::new(name.as_str()).within(&pod.namespace().unwrap_or_default()))
+            name.map(|name| {
+                ObjectRef::<SocketIoCluster>::new(name.as_str()).within(&pod.namespace().unwrap_or_default())
+            })
         });
     (clusters, store)
 }

@@ -134,7 +134,12 @@ impl World {
 
     fn situation(&self) -> Situation {
         let named = |which: &dyn Fn(&(bool, Option<(Mode, Option<u32>)>)) -> bool| {
-            self.pods.iter().enumerate().filter(|(_, pod)| which(pod)).map(|(n, _)| format!("pod-{n}")).collect()
+            self.pods
+                .iter()
+                .enumerate()
+                .filter(|(_, pod)| which(pod))
+                .map(|(n, _)| format!("pod-{n}"))
+                .collect()
         };
         Situation {
             recorded: self.recorded,

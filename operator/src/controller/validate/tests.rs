@@ -37,8 +37,7 @@ fn the_oldest_object_on_a_workload_has_it() {
         let mut cluster = cluster();
         cluster.metadata.uid = Some(uid.to_owned());
         cluster.metadata.name = Some(format!("chat-{uid}"));
-        cluster.metadata.creation_timestamp =
-            Some(serde_json::from_value(json!(created)).unwrap());
+        cluster.metadata.creation_timestamp = Some(serde_json::from_value(json!(created)).unwrap());
         Box::new(cluster)
     };
     let (old, new) = (with("b", "2026-01-01T00:00:00Z"), with("a", "2026-01-02T00:00:00Z"));
@@ -113,7 +112,8 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
     );
     assert_eq!(edge(&own, &observed()).reason, "IngressClassNotFound");
     assert_eq!(edge(&theirs, &observed()).reason, "IngressNotFound");
-    let class = |controller: &str| object(json!({"metadata": {"name": "nginx"}, "spec": {"controller": controller}}));
+    let class =
+        |controller: &str| object(json!({"metadata": {"name": "nginx"}, "spec": {"controller": controller}}));
     let traefik = Observed { ingress_class: class("traefik.io/ingress-controller"), ..observed() };
     assert_eq!(edge(&own, &traefik).reason, "UnknownController");
     let ingress = |service: &str, class: &Value| -> Option<Ingress> {

@@ -100,7 +100,11 @@ fn container(cluster: &SocketIoCluster, image: &str) -> Container {
                 })
                 .to_vec(),
         ),
-        startup_probe: Some(Probe { period_seconds: Some(1), failure_threshold: Some(60), ..probe("/livez") }),
+        startup_probe: Some(Probe {
+            period_seconds: Some(1),
+            failure_threshold: Some(60),
+            ..probe("/livez")
+        }),
         readiness_probe: Some(Probe { period_seconds: Some(2), ..probe("/readyz") }),
         resources: Some(sidecar.resources.clone().unwrap_or_else(default_resources)),
         security_context: Some(SecurityContext {
@@ -128,11 +132,8 @@ fn container(cluster: &SocketIoCluster, image: &str) -> Container {
 }
 
 fn environment(cluster: &SocketIoCluster) -> Vec<EnvVar> {
-    let given = |name: &str, value: String| EnvVar {
-        name: name.to_owned(),
-        value: Some(value),
-        ..EnvVar::default()
-    };
+    let given =
+        |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), ..EnvVar::default() };
     let of_pod = |name: &str, path: &str| EnvVar {
         name: name.to_owned(),
         value_from: Some(EnvVarSource {
@@ -151,8 +152,9 @@ fn environment(cluster: &SocketIoCluster) -> Vec<EnvVar> {
         of_pod("POD_IP", "status.podIP"),
         of_pod("POD_UID", "metadata.uid"),
     ];
-    environment
-        .extend(sidecar.max_connections.map(|most| given("SOCKETIO_SIDECAR_MAX_CONNECTIONS", most.to_string())));
+    environment.extend(
+        sidecar.max_connections.map(|most| given("SOCKETIO_SIDECAR_MAX_CONNECTIONS", most.to_string())),
+    );
     environment.extend(sidecar.log.clone().map(|log| given("SOCKETIO_SIDECAR_LOG", log)));
     environment
 }
@@ -181,3 +183,6 @@ fn default_resources() -> ResourceRequirements {
         claims: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

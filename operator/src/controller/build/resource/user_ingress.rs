@@ -49,10 +49,9 @@ pub(crate) fn build_take_over(
     for (name, value) in give_back(&before, live) {
         annotations.entry(name).or_insert(value);
     }
-    let original =
-        Original { by: names::uid(cluster).to_owned(), was, written: program.annotations.clone() };
+    let original = Original { by: names::uid(cluster).to_owned(), was, written: program.annotations.clone() };
     annotations.insert(ORIGINAL_ANNOTATION.to_owned(), json!(serde_json::to_string(&original).ok()?));
-    changes(ingress, annotations)
+    changes(ingress, &annotations)
 }
 
 /// Builds the merge patch that gives it back. `None`: nothing was taken.
@@ -60,7 +59,7 @@ pub(crate) fn build_give_back(ingress: &Ingress) -> Option<Value> {
     let before = original(ingress)?;
     let mut annotations: Map<_, _> = give_back(&before, ingress.annotations()).collect();
     annotations.insert(ORIGINAL_ANNOTATION.to_owned(), Value::Null);
-    changes(ingress, annotations)
+    changes(ingress, &annotations)
 }
 
 /// The UID of the SocketIoCluster that has taken it over.
@@ -68,10 +67,7 @@ pub(crate) fn taken_by(ingress: &Ingress) -> Option<String> {
     original(ingress).map(|original| original.by)
 }
 
-fn give_back(
-    before: &Original,
-    live: &BTreeMap<String, String>,
-) -> impl Iterator<Item = (String, Value)> {
+fn give_back(before: &Original, live: &BTreeMap<String, String>) -> impl Iterator<Item = (String, Value)> {
     before
         .written
         .iter()
@@ -80,12 +76,12 @@ fn give_back(
 }
 
 /// The patch, unless it changes nothing. It holds for the version that it was made from only.
-fn changes(ingress: &Ingress, annotations: Map<String, Value>) -> Option<Value> {
+fn changes(ingress: &Ingress, annotations: &Map<String, Value>) -> Option<Value> {
     let live = ingress.annotations();
     let same = annotations.iter().all(|(name, value)| live.get(name).map(String::as_str) == value.as_str());
-    (!same).then(|| {
-        json!({"metadata": {"annotations": annotations, "resourceVersion": ingress.resource_version()}})
-    })
+    (!same).then(
+        || json!({"metadata": {"annotations": annotations, "resourceVersion": ingress.resource_version()}}),
+    )
 }
 
 fn original(ingress: &Ingress) -> Option<Original> {
@@ -137,12 +133,10 @@ mod tests {
             &before,
             &build_take_over(&before, &cluster(), &program(&[("timeout", "3600"), ("hash", "x")])).unwrap(),
         );
-        let narrower = merged(
-            &taken,
-            &build_take_over(&taken, &cluster(), &program(&[("timeout", "3600")])).unwrap(),
-        );
+        let narrower =
+            merged(&taken, &build_take_over(&taken, &cluster(), &program(&[("timeout", "3600")])).unwrap());
         assert!(!narrower.annotations().contains_key("hash"));
-        let mut changed = narrower.clone();
+        let mut changed = narrower;
         changed.annotations_mut().insert("timeout".to_owned(), "90".to_owned());
         assert_eq!(merged(&changed, &build_give_back(&changed).unwrap()).annotations()["timeout"], "90");
         // While the object lives, drift is repaired, and the change is what will be given back.

@@ -69,7 +69,7 @@ fn only_ports_that_lead_to_the_application_are_taken_and_they_come_back() {
 fn a_manifest_that_is_applied_again_is_followed_and_what_it_said_comes_back() {
     let before = service(&json!([{"port": 80, "targetPort": 3000, "protocol": "TCP"}]));
     let taken = merged(&before, &build_take_over(&before, &theirs(), &workload()).unwrap());
-    let mut applied_again = taken.clone();
+    let mut applied_again = taken;
     let ports = applied_again.spec.as_mut().unwrap().ports.as_mut().unwrap();
     ports[0].target_port = Some(IntOrString::String("web".to_owned()));
     let repaired = merged(&applied_again, &build_take_over(&applied_again, &theirs(), &workload()).unwrap());
@@ -81,20 +81,21 @@ fn a_manifest_that_is_applied_again_is_followed_and_what_it_said_comes_back() {
 #[test]
 fn a_patch_holds_for_one_version_of_the_service() {
     let before = service(&json!([{"port": 80, "targetPort": 3000}]));
-    assert_eq!(
-        build_take_over(&before, &theirs(), &workload()).unwrap()["metadata"]["resourceVersion"],
-        "1"
-    );
+    assert_eq!(build_take_over(&before, &theirs(), &workload()).unwrap()["metadata"]["resourceVersion"], "1");
 }
 
 #[test]
 fn a_service_that_leads_elsewhere_is_not_the_applications() {
-    let elsewhere = service(&json!([{"port": 80, "targetPort": "admin"}, {"port": 7900, "targetPort": 7900}]));
+    let elsewhere =
+        service(&json!([{"port": 80, "targetPort": "admin"}, {"port": 7900, "targetPort": 7900}]));
     assert_eq!(port_to_application(&elsewhere, &workload(), 3000), None);
     let no_ports = workload_with(|object| {
         object["spec"]["template"]["spec"]["containers"][0]["ports"] = json!([]);
     });
-    assert_eq!(port_to_application(&service(&json!([{"port": 80, "targetPort": "web"}])), &no_ports, 3000), None);
+    assert_eq!(
+        port_to_application(&service(&json!([{"port": 80, "targetPort": "web"}])), &no_ports, 3000),
+        None
+    );
 }
 
 #[test]

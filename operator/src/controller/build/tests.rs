@@ -1,0 +1,97 @@
+//! What each step makes of the workload, the Service and the sidecars' configuration.
+
+use jiff::Timestamp;
+use serde_json::json;
+use socketio_sidecar_core::config::{CONFIG_FILE, Settings, TAG_KEYS_FILE};
+
+use super::*;
+use crate::controller::fixtures::{cluster_with, workload, workload_with};
+use crate::controller::names::APPLIED_ANNOTATION;
+use crate::credentials::Terms;
+
+fn credentials() -> Credentials {
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    Credentials::generate(Terms { cluster: "0e8f9f0a", certificate_days: 90, now }).unwrap()
+}
+
+fn theirs() -> SocketIoCluster {
+    cluster_with(&json!({"edge": {"service": {"name": "chat", "takeOver": true, "port": 80}}}))
+}
+
+fn built(step: Step, observed: &Observed, contested: bool) -> Resources {
+    let plan = Plan { step, waits_for: None, again: None, release: false };
+    let credentials = credentials();
+    let inputs = Inputs { credentials: &credentials, image: "sidecar:1", namespace: "system", contested };
+    build(&theirs(), observed, None, &plan, inputs).unwrap()
+}
+
+fn observed(injected: bool) -> Observed {
+    let workload = match injected {
+        false => workload(),
+        true => workload_with(|object| {
+            object["metadata"]["annotations"] = json!({APPLIED_ANNOTATION: "1"});
+            object["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]);
+        }),
+    };
+    let service = json!({
+        "metadata": {"name": "chat"},
+        "spec": {"selector": {"app": "chat"}, "ports": [{"port": 80, "targetPort": 3000}]},
+    });
+    Observed {
+        workload: Some(workload),
+        client_service: Some(serde_json::from_value(service).unwrap()),
+        ..Observed::default()
+    }
+}
+
+#[test]
+fn the_workload_has_the_sidecar_in_every_step_but_the_last() {
+    assert!(matches!(built(Step::Injecting, &observed(false), false).workload, WorkloadChange::Inject(_)));
+    assert!(matches!(built(Step::Programmed, &observed(true), false).workload, WorkloadChange::Inject(_)));
+    assert!(matches!(built(Step::Uninjecting, &observed(true), false).workload, WorkloadChange::Remove(_)));
+    assert!(matches!(built(Step::Uninjecting, &observed(false), false).workload, WorkloadChange::Leave));
+    // Somebody took it out while it was being given back: it is not put in again.
+    assert!(matches!(built(Step::Draining, &observed(false), false).workload, WorkloadChange::Leave));
+    assert!(matches!(built(Step::Programmed, &observed(false), true).workload, WorkloadChange::Leave));
+    assert!(matches!(built(Step::Injecting, &Observed::default(), false).workload, WorkloadChange::Leave));
+}
+
+#[test]
+fn the_users_service_is_touched_only_by_steps_that_lead_it_elsewhere() {
+    assert!(matches!(built(Step::Injecting, &observed(true), false).client_service, ServiceChange::Leave));
+    for step in [Step::Settling, Step::Programmed, Step::Draining, Step::Emptying] {
+        assert!(matches!(built(step, &observed(true), false).client_service, ServiceChange::Theirs(_)));
+    }
+}
+
+#[test]
+fn a_sidecar_reads_what_is_written_for_it_and_the_same_content_is_the_same_revision() {
+    let credentials = credentials();
+    let secret = |step| build_secret(&theirs(), &observed(true), step, &credentials).unwrap();
+    let (programmed, revision) = secret(Step::Programmed);
+    let data = programmed.data.unwrap();
+    let settings = Settings::parse(&data[CONFIG_FILE].0, &data[TAG_KEYS_FILE].0).unwrap();
+    assert_eq!(settings.config.revision, revision);
+    assert_eq!(settings.config.cluster, "0e8f9f0a");
+    assert_eq!(settings.config.close_over, None);
+    assert_eq!(secret(Step::Programmed).1, revision);
+    let (closing, other) = secret(Step::Closing);
+    assert_ne!(other, revision);
+    let data = closing.data.unwrap();
+    let settings = Settings::parse(&data[CONFIG_FILE].0, &data[TAG_KEYS_FILE].0).unwrap();
+    assert_eq!(settings.config.close_over, Some(30));
+    assert_eq!(secret(Step::Emptying).1, other, "waiting is no change");
+}
+
+#[test]
+fn the_cas_key_is_in_the_operators_namespace_only() {
+    let resources = built(Step::Programmed, &observed(true), false);
+    let text = |secret: &Secret| {
+        let data = secret.data.as_ref().unwrap();
+        data.values().map(|value| String::from_utf8_lossy(&value.0).into_owned()).collect::<String>()
+    };
+    assert_eq!(resources.credentials_secret.metadata.namespace.as_deref(), Some("system"));
+    assert!(resources.credentials_secret.metadata.owner_references.is_none());
+    assert_eq!(text(&resources.credentials_secret).matches("PRIVATE KEY-----").count(), 4);
+    assert_eq!(text(&resources.sidecar_secret).matches("PRIVATE KEY-----").count(), 2);
+}
