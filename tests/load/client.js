@@ -1,6 +1,7 @@
 // One client: a Socket.IO connection that sends numbered messages, judges the answers, and
 // reconnects as the library does. Every session starts a new numbering, since the server's
-// record of it is new.
+// record of it is new. With a room, every session joins it, and says something in it whenever it
+// sends a numbered message.
 //
 // Nothing in here waits without a bound: the library times connections out, `stop` ends the
 // sending, and the caller decides how long to wait for `settled`.
@@ -33,11 +34,12 @@ export class Client {
   #closed = false;
   #timer = null;
 
-  /** `report(event)` receives each event, without time. */
-  constructor(index, mode, options, report) {
+  /** `report(event)` receives each event, without time; `room` may be null. */
+  constructor(index, mode, options, room, report) {
     this.index = index;
     this.mode = mode;
     this.options = options;
+    this.room = room;
     this.report = (event, more) => report({ event, client: index, mode, ...more });
     const Agent = options.url.startsWith("https:") ? HttpsAgent : HttpAgent;
     this.agent = options.keepAlive ? new Agent({ keepAlive: true }) : undefined;
@@ -67,6 +69,7 @@ export class Client {
     this.socket.on("connect", () => this.#connected());
     this.socket.on("hello", ({ pod }) => this.#greeted(pod));
     this.socket.on("tick", ({ n }) => this.#ticked(n));
+    if (this.room) this.socket.on("message", ({ text, pod }) => this.#heard(text, pod));
     this.socket.on("connect_error", (error) => this.#failedToConnect(error));
     this.socket.on("disconnect", (reason, details) => this.#disconnected(reason, details));
   }
@@ -117,14 +120,37 @@ export class Client {
       this.tally.outage.record(outageMs);
     }
     this.#lostAt = null;
-    this.#session = { sequence: new Sequence(), pod: null, outageMs };
+    this.#session = { sequence: new Sequence(), pod: null, joined: false, outageMs };
   }
 
   #greeted(pod) {
     this.#session.pod = pod;
     bump(this.tally.sessions_per_pod, pod, 1);
     this.report("connect", { transport: this.transport, pod, sid: this.#sid, outage_ms: this.#session.outageMs });
+    if (this.room) this.#join(this.#session);
     if (!this.#stopped) this.#sendAfter(Math.random() * this.options.intervalMs);
+  }
+
+  #join(session) {
+    this.socket.emit("join", { name: `load-${this.index}`, room: this.room.name }, (answer) => {
+      if (session !== this.#session) return;
+      if (answer?.ok !== true) return this.#violated(["room_refused"]);
+      session.joined = true;
+      this.room.join(this.index, session.pod);
+    });
+  }
+
+  #say(session) {
+    const text = this.room.next(this.index, this.tally.connects, performance.now());
+    this.socket.emit("message", { text }, (answer) => {
+      if (session !== this.#session) return;
+      if (answer?.ok === true) this.room.confirm(text);
+      else this.#violated(["room_refused"]);
+    });
+  }
+
+  #heard(text, from) {
+    this.#violated(this.room.receive(this.index, this.#session.pod, { text: String(text), from }, performance.now()));
   }
 
   #sendAfter(ms) {
@@ -132,6 +158,7 @@ export class Client {
     this.#timer = setTimeout(() => {
       this.#sendAfter(this.options.intervalMs);
       this.#send(this.#session);
+      if (this.#session.joined) this.#say(this.#session);
     }, ms);
   }
 
@@ -189,5 +216,6 @@ export class Client {
     this.#session = null;
     this.#sid = null;
     this.#lostAt = performance.now();
+    this.room?.leave(this.index, this.#lostAt);
   }
 }

@@ -3,11 +3,13 @@
 //
 // SIGINT or SIGTERM ends the sending early, with a summary; a second one ends at once.
 
+import { randomBytes } from "node:crypto";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "./client.js";
 import { Usage, readOptions } from "./options.js";
 import { HumanReport, JsonReport } from "./report.js";
+import { Room } from "./room.js";
 import { LAG_RESOLUTION_MS, summarize } from "./summary.js";
 
 const PROGRESS_MS = 2_000;
@@ -38,11 +40,16 @@ async function main(options) {
   const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   lag.enable();
   const started = performance.now();
+  // Earlier runs may have left messages in rooms of the same number.
+  const run = randomBytes(4).toString("hex");
+  const rooms = Array.from({ length: options.rooms }, (_, index) => new Room(`load-${run}-${index}`));
   const clients = Array.from({ length: options.clients }, (_, index) => {
     const mode = options.modes[index % options.modes.length];
-    return new Client(index, mode, options, (event) => report.event(event));
+    // Every mode in every room.
+    const room = rooms[Math.floor(index / options.modes.length) % rooms.length] ?? null;
+    return new Client(index, mode, options, room, (event) => report.event(event));
   });
-  const describe = () => summarize(options, clients, performance.now() - started, lag);
+  const describe = () => summarize(options, clients, rooms, performance.now() - started, lag);
   const progress = setInterval(() => report.progress(describe()), PROGRESS_MS);
 
   for (const client of clients) {
@@ -53,10 +60,12 @@ async function main(options) {
 
   for (const client of clients) client.stop();
   const deadline = performance.now() + options.settleMs;
-  while (performance.now() < deadline && !clients.every((client) => client.settled)) await sleep(50);
+  const settled = () => clients.every((client) => client.settled) && rooms.every((room) => room.complete);
+  while (performance.now() < deadline && !settled()) await sleep(50);
 
   clearInterval(progress);
   for (const client of clients) client.conclude();
+  for (const room of rooms) room.finish();
   const ok = report.finish(describe(), clients);
   for (const client of clients) client.close();
   process.exitCode = ok ? 0 : 1;

@@ -18,6 +18,9 @@ checks that every message and every answer arrives complete, once and in order.
   --interval TIME        between two messages of one client: 1s, 250ms (1s)
   --ramp TIME            over which the clients are started (5s)
   --settle TIME          at most, for outstanding answers at the end (10s)
+  --rooms N              each client also joins one of N rooms, and everything said in a room
+                         must reach each of its members, on whichever pod: needs the example
+                         chat, and an adapter in it (no rooms)
   --keep-alive           each client reuses its HTTP connections, as browsers do; without it
                          each request has a connection of its own, as the library does in Node
   --json                 JSON lines: an event each, then {"summary": …}
@@ -44,6 +47,7 @@ export function readOptions(args) {
         interval: { type: "string", default: "1s" },
         ramp: { type: "string", default: "5s" },
         settle: { type: "string", default: "10s" },
+        rooms: { type: "string" },
         "keep-alive": { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
@@ -58,10 +62,12 @@ export function readOptions(args) {
   if (!MODES.includes(transport)) {
     throw new Usage(`--transport must be ${MODES.join(", ")}, not "${transport}".`);
   }
+  const clients = readCount("--clients", values.clients, 5_000);
   return {
     url: readUrl(values.url),
     path: values.path,
-    clients: readCount("--clients", values.clients, 5_000),
+    clients,
+    rooms: values.rooms === undefined ? 0 : readCount("--rooms", values.rooms, clients),
     modes: values.mix ? MODES : [transport],
     durationMs: readTime("--duration", values.duration, 1_000, 24 * 3_600_000),
     intervalMs: readTime("--interval", values.interval, 10, 3_600_000),

@@ -47,11 +47,23 @@ export class HumanReport {
     say(ok ? "All well: every message arrived once and in order, and no session was lost." : `NOT WELL: ${complaints(summary).join(", ") || "no message was acknowledged"}.`);
     say("");
     for (const [mode, part] of Object.entries(summary.by_mode)) this.#part(mode, part);
+    if (summary.rooms) this.#rooms(summary.rooms);
     row("pods", Object.entries(summary.sessions_per_pod).map(([pod, n]) => `${pod} ${n}`).sort().join(", ") || "none");
     if (summary.loop_lag_ms.p99 > 100) {
       row("note", `this program ran ${time_of(summary.loop_lag_ms.p99)} late at times (99th percentile); round trips include that`);
     }
     return ok;
+  }
+
+  #rooms(rooms) {
+    say(`Rooms: ${num(rooms.count)}`);
+    row("said", `${num(rooms.sent)} messages, ${num(rooms.confirmed)} acknowledged`);
+    row("arrived", `${num(rooms.due - rooms.missing)} of ${num(rooms.due)} deliveries that were due; ${num(rooms.across_pods)} went from one pod to another`);
+    row("missing", `${num(rooms.missing)}, of which ${num(rooms.missing_across_pods)} were to go from one pod to another`
+      + (rooms.missing > 0 && rooms.missing === rooms.missing_across_pods ? "  <- the server passes nothing between pods: it needs an adapter" : ""));
+    row("faults", `${num(rooms.duplicated)} repeated, ${num(rooms.reordered)} out of order, ${num(rooms.astray)} astray, ${num(rooms.unanswered)} unanswered`);
+    if (rooms.excused) row("excused", `${num(rooms.excused)} deliveries, because their member's session ended just then`);
+    say("");
   }
 
   #part(mode, part) {

@@ -6,7 +6,10 @@
 // Down: ticks must come as 1, 2, 3…
 // Lost is only what is still missing when the session is closed with `finish`.
 
-const MAX_MISSING = 10_000;
+import { Arrivals } from "./arrivals.js";
+
+/** How many repeated messages one acknowledgement can report. */
+const MAX_EXTRA = 10_000;
 
 export class Sequence {
   #sent = 0;
@@ -14,8 +17,7 @@ export class Sequence {
   #lastAck = 0;
   #extra = 0;
   #ticksExpected = 0;
-  #lastTick = 0;
-  #missingTicks = new Set();
+  #ticks = new Arrivals();
 
   /** The next number to send. */
   next(now) {
@@ -29,7 +31,7 @@ export class Sequence {
   }
 
   get complete() {
-    return this.#sentAt.size === 0 && this.#missingTicks.size === 0 && this.#lastTick >= this.#ticksExpected;
+    return this.#sentAt.size === 0 && this.#ticks.missing === 0 && this.#ticks.last >= this.#ticksExpected;
   }
 
   /** Takes the acknowledgement of message `n`; returns the round trip and the faults that it shows. */
@@ -42,7 +44,7 @@ export class Sequence {
     this.#lastAck = Math.max(this.#lastAck, n);
     // Each delivery beyond one per message raises the server's count for good: report the rise.
     // A late message is counted after higher ones, so the highest acknowledged is the measure.
-    for (; this.#extra < Math.min(record.count - this.#lastAck, MAX_MISSING); this.#extra += 1) faults.push("message_duplicated");
+    for (; this.#extra < Math.min(record.count - this.#lastAck, MAX_EXTRA); this.#extra += 1) faults.push("message_duplicated");
     if (record.previous > n) faults.push("message_reordered_upstream");
     this.#ticksExpected = Math.max(this.#ticksExpected, record.count);
     return { rtt, faults };
@@ -51,21 +53,15 @@ export class Sequence {
   /** Takes a tick; returns the faults that it shows. */
   tick(n) {
     if (!Number.isInteger(n) || n < 1) return ["tick_mismatched"];
-    if (n > this.#lastTick) {
-      for (let gap = this.#lastTick + 1; gap < n && this.#missingTicks.size < MAX_MISSING; gap += 1) {
-        this.#missingTicks.add(gap);
-      }
-      this.#lastTick = n;
-      return [];
-    }
-    return this.#missingTicks.delete(n) ? ["tick_reordered"] : ["tick_duplicated"];
+    const fault = this.#ticks.take(n);
+    return fault === null ? [] : [`tick_${fault}`];
   }
 
   /** What never came. */
   finish() {
     return {
       messages: this.#sentAt.size,
-      ticks: this.#missingTicks.size + Math.max(0, this.#ticksExpected - this.#lastTick),
+      ticks: this.#ticks.missing + Math.max(0, this.#ticksExpected - this.#ticks.last),
     };
   }
 }

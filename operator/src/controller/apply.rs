@@ -22,7 +22,8 @@ use super::build::{IngressChange, Resources, ServiceChange, WorkloadChange};
 use super::dereference::{Observed, belongs_to};
 use super::drift::{digest, holds};
 use super::error::Error;
-use super::names::{self, APPLIED_ANNOTATION, FINALIZER, MANAGER};
+use super::names::{self, APPLIED_ANNOTATION, FINALIZER, MANAGER, ORIGINAL_ANNOTATION};
+use super::plan::{Asks, Route};
 use crate::crd::SocketIoCluster;
 
 /// What was applied: the only source of a status that says so.
@@ -64,13 +65,16 @@ pub(crate) async fn apply(
     repaired(ensure(context, own, credentials_secret, observed.credentials_secret.as_ref()).await?);
     repaired(ensure(context, &namespace, sidecar_secret, observed.sidecar_secret.as_ref()).await?);
     repaired(ensure(context, &namespace, peer_service, observed.peer_service.as_ref()).await?);
-    apply_workload(cluster, observed, workload, context).await?;
+    repaired(apply_workload(cluster, observed, workload, context).await?);
     match client_service {
         ServiceChange::Ours(service) => {
             repaired(ensure(context, &namespace, *service, observed.client_service.as_ref()).await?);
         }
         ServiceChange::Theirs(patch) => {
-            merge::<Service>(context, &namespace, &names::client_service(cluster), &patch).await?;
+            let name = names::client_service(cluster);
+            merge::<Service>(context, &namespace, &name, &patch).await?;
+            let taken = patch["metadata"]["annotations"][ORIGINAL_ANNOTATION].is_string();
+            repaired((taken && was_routed(cluster)).then(|| format!("Service {name}")));
         }
         ServiceChange::Leave => {}
     }
@@ -79,6 +83,12 @@ pub(crate) async fn apply(
         Err(error) => applied.edge_refused = Some(error),
     }
     Ok(applied)
+}
+
+/// Whether the Service was led to the sidecars before.
+fn was_routed(cluster: &SocketIoCluster) -> bool {
+    let step = cluster.status.as_ref().and_then(|status| status.step);
+    step.is_some_and(|step| step.route() == Route::Sidecars)
 }
 
 async fn apply_ingress(
@@ -143,11 +153,11 @@ async fn apply_workload(
     observed: &Observed,
     change: WorkloadChange,
     context: &Context,
-) -> Result<(), Error> {
-    let Some(workload) = &observed.workload else { return Ok(()) };
+) -> Result<Option<String>, Error> {
+    let Some(workload) = &observed.workload else { return Ok(None) };
     let (patch, doing) = match &change {
-        WorkloadChange::Leave => return Ok(()),
-        WorkloadChange::Inject(patch) if holds(patch, &workload.object) => return Ok(()),
+        WorkloadChange::Leave => return Ok(None),
+        WorkloadChange::Inject(patch) if holds(patch, &workload.object) => return Ok(None),
         WorkloadChange::Inject(patch) => (patch, "injecting the sidecar into"),
         WorkloadChange::Remove(patch) => (patch, "taking the sidecar out of"),
     };
@@ -164,7 +174,8 @@ async fn apply_workload(
     }
     api.patch(name, &params, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
     context.metrics.write(&resource.kind, "apply");
-    Ok(())
+    let taken_out = matches!(change, WorkloadChange::Inject(_)) && !workload.is_injected();
+    Ok(taken_out.then(|| format!("the sidecar in {} {name}", resource.kind)))
 }
 
 async fn merge<K>(context: &Context, namespace: &str, name: &str, patch: &Value) -> Result<(), Error>
@@ -202,16 +213,18 @@ where
     Ok(())
 }
 
-/// Sees to it that the object stays until all is given back.
+/// Sees to it that the object stays until all is given back. Says whether that had to be written, which
+/// makes of the object another version, and so another pass.
 ///
 /// # Errors
 /// The API server's.
-pub(crate) async fn hold(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
+pub(crate) async fn hold(cluster: &SocketIoCluster, context: &Context) -> Result<bool, Error> {
     if cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(());
+        return Ok(false);
     }
     let finalizers: Vec<_> = cluster.finalizers().iter().cloned().chain([FINALIZER.to_owned()]).collect();
-    patch_finalizers(cluster, context, &finalizers).await
+    patch_finalizers(cluster, context, &finalizers).await?;
+    Ok(true)
 }
 
 /// Lets the object go, and what was made for it with it: what is in its own namespace is collected by

@@ -1,5 +1,7 @@
 //! One pass over one object.
 
+use std::time::Duration;
+
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -25,6 +27,9 @@ use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{AdapterType, DeletionPolicy, Mode, SocketIoClusterStatus, Step};
 use crate::credentials::{Credentials, Terms};
 
+/// How soon an object that cannot have its workload is looked at again.
+const RIVAL: Duration = Duration::from_secs(15);
+
 /// Runs it. Whatever happens is said in the status, an error too.
 pub(super) async fn run(cluster: &SocketIoCluster, context: &Context) -> Result<Action, Error> {
     let now = Timestamp::now();
@@ -32,7 +37,9 @@ pub(super) async fn run(cluster: &SocketIoCluster, context: &Context) -> Result<
         None => reconcile(cluster, context, now).await,
         Some(_) => release(cluster, context, now).await,
     };
-    if let Err(error) = &outcome {
+    if let Err(error) = &outcome
+        && !error.is_outdated()
+    {
         let before = cluster.status.clone().unwrap_or_default();
         let summary = Summary::of_error(error);
         let status =
@@ -52,14 +59,16 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
         Ok(valid) => valid,
         Err(refusal) => return refuse(cluster, &observed, refusal, context, now).await,
     };
-    apply::hold(cluster, context).await?;
+    if apply::hold(cluster, context).await? {
+        return Ok(Action::requeue(RESYNC));
+    }
     let credentials = credentials(cluster, &observed, now)?;
     let image = image(cluster, &observed, context);
     let injected = valid.workload.is_injected();
     let reverted = before.sidecar_image.is_some() && !injected;
     let contest = contest::judge(&before, cluster.metadata.generation, reverted, now);
 
-    let plan = plan(cluster, &observed, &credentials, now)?;
+    let mut plan = plan(cluster, &observed, &credentials, now)?;
     let inputs = Inputs {
         credentials: &credentials,
         image: &image,
@@ -69,9 +78,13 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     let resources = build(cluster, &observed, Some(&valid), &plan, inputs)?;
     let applied = apply(cluster, &observed, resources, context).await?;
 
+    let status = progress(cluster, &observed, &plan, &applied, now);
+    if plan.waits_for.is_none() && status.applied_revision != status.revision {
+        // It has just been written.
+        plan.wait_for_pods();
+    }
     let findings = findings(cluster, &observed, &valid, &plan, &contest, &applied);
     let summary = summarize(&findings, &plan, cluster.spec.mode);
-    let status = progress(cluster, &observed, &plan, &applied, now);
     let status =
         SocketIoClusterStatus { sidecar_image: Some(image), injection_reverts: contest.reverts, ..status };
     let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);
@@ -92,6 +105,8 @@ async fn refuse(
     now: Timestamp,
 ) -> Result<Action, Error> {
     let before = cluster.status.clone().unwrap_or_default();
+    // That an older object is gone makes no pass of this one.
+    let again = if refusal.condition == ConditionType::Accepted { RIVAL } else { RESYNC };
     let mut findings = vec![Finding::from(refusal)];
     if findings[0].condition > ConditionType::Accepted {
         findings.push(Finding::holds(ConditionType::Accepted, "Accepted", ""));
@@ -101,7 +116,7 @@ async fn refuse(
     status.pods = Some(pods(observed));
     let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);
     patch_status(cluster, &status, context).await?;
-    Ok(Action::requeue(RESYNC))
+    Ok(Action::requeue(again))
 }
 
 /// Gives back what was taken, step by step, then lets the object go.

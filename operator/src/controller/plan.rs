@@ -34,6 +34,10 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(15);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 /// How soon to look again while something is waited for.
 const SOON: Duration = Duration::from_secs(2);
+/// How soon to look again while something is waited for that would be seen anyway.
+const LATER: Duration = Duration::from_secs(10);
+/// What is waited for once a new configuration was written.
+const PODS_FOLLOW: &str = "every pod to apply the newest configuration, which kubelet brings within two minutes";
 
 /// What was recorded, and what is seen.
 #[derive(Debug, Clone)]
@@ -71,6 +75,14 @@ pub(crate) struct Plan {
     pub(crate) again: Option<Duration>,
     /// All is given back: what is left of ours can go, and the object with it.
     pub(crate) release: bool,
+}
+
+impl Plan {
+    /// What is to hold has only just been written: the pods are yet to follow.
+    pub(crate) fn wait_for_pods(&mut self) {
+        self.waits_for = Some(PODS_FOLLOW.to_owned());
+        self.again = Some(SOON);
+    }
 }
 
 /// What the sidecars are told of sessions.
@@ -211,8 +223,7 @@ fn next_of_deletion(seen: &Situation, current: Step) -> Step {
 
 /// A step that begins now: what it asks for is yet to be applied.
 fn enter(step: Step) -> Plan {
-    let waits_for = (step != Step::Programmed).then(|| beginning(step).to_owned());
-    Plan { step, waits_for, again: Some(SOON), release: false }
+    Plan { step, waits_for: Some(beginning(step).to_owned()), again: Some(SOON), release: false }
 }
 
 /// A step that goes on.
@@ -221,8 +232,14 @@ fn stay(seen: &Situation, step: Step) -> Plan {
     let after = |span: Duration| Some(seen.left(span).max(Duration::from_millis(200)));
     let drain = |seconds: u32| Duration::from_secs(seconds.into());
     plan.waits_for = match step {
-        Step::Injecting if seen.ready == 0 => Some("no pod is ready yet".to_owned()),
-        Step::Injecting => Some(format!("a ready sidecar in {}", list(&seen.without_sidecar))),
+        Step::Injecting => {
+            // Whatever it waits for is watched.
+            plan.again = Some(LATER);
+            Some(match seen.ready {
+                0 => "a pod to be ready".to_owned(),
+                _ => format!("a ready sidecar in {}", list(&seen.without_sidecar)),
+            })
+        }
         Step::Settling if seen.waited(SETTLE) => Some("the Service's endpoints to follow".to_owned()),
         Step::Programmed if seen.lagging.is_empty() => {
             plan.again = None;
@@ -257,7 +274,7 @@ fn beginning(step: Step) -> &'static str {
     match step {
         Step::Injecting => "pods with the sidecar",
         Step::Settling => "the Service's new endpoints to be known everywhere",
-        Step::Programmed => "nothing",
+        Step::Programmed => PODS_FOLLOW,
         Step::Untagging => "every pod to give out no more tags",
         Step::Draining => "sessions that are known by their tag",
         Step::Closing => "every pod to begin closing sessions",

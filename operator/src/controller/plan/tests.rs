@@ -103,15 +103,19 @@ fn what_lags_is_named_three_at_most() {
     assert!(plan.waits_for.unwrap().starts_with("chat-0, chat-1, chat-2 and 2 more to apply"));
 }
 
+/// What sidecars are told: the mode, and over how many seconds they close sessions.
+type Told = (Mode, Option<u32>);
+/// A pod: whether it has the sidecar, and what that was told.
+type ModelPod = (bool, Option<Told>);
+
 /// A cluster, as far as the plan touches it.
 #[derive(Debug, Clone)]
 struct World {
     now: i64,
     recorded: Option<(Step, Timestamp)>,
     template: bool,
-    /// Of each pod: it has the sidecar, and what its sidecar was told.
-    pods: Vec<(bool, Option<(Mode, Option<u32>)>)>,
-    told: (Mode, Option<u32>),
+    pods: Vec<ModelPod>,
+    told: Told,
     route: Route,
     deleting: bool,
     released: bool,
@@ -133,7 +137,7 @@ impl World {
     }
 
     fn situation(&self) -> Situation {
-        let named = |which: &dyn Fn(&(bool, Option<(Mode, Option<u32>)>)) -> bool| {
+        let named = |which: &dyn Fn(&ModelPod) -> bool| {
             self.pods
                 .iter()
                 .enumerate()
