@@ -22,7 +22,7 @@ CLUSTER := target/debug/cluster
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test soak fuzz lint deny unit e2e images cluster prerequisites provider node-modules clean
+.PHONY: help demo test soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
@@ -65,14 +65,22 @@ e2e: cluster images ## Run the end-to-end tests on a real cluster
 	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
 		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1
 
+chart: cluster images ## Run those of them that are about the chart; UPDATE_GOLDEN=1 writes its golden files
+	$(call say,the chart on a real cluster)
+	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
+	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
+		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1 chart::
+
 images: prerequisites node-modules ## Make the images that go onto the cluster
 	$(call say,images)
-	cargo build --release --package socketio-sidecar
+	cargo build --release --package socketio-sidecar --package socketio-operator
 	cargo build --package socketio-affinity-tests --bin cluster
 	mkdir -p $(IMAGES)
 	$(CLUSTER) image sidecar --bin target/release/socketio-sidecar --out $(IMAGES)/sidecar.tar
+	$(CLUSTER) image operator --bin target/release/socketio-operator --out $(IMAGES)/operator.tar
 	$(CLUSTER) image node-app --dir examples/chat --entry server.js --tag socketio-affinity/chat:dev --out $(IMAGES)/chat.tar
 	$(CLUSTER) image node-app --dir tests/load --entry load.js --tag socketio-affinity/load:dev --out $(IMAGES)/load.tar
+	$(CLUSTER) image redis --out $(IMAGES)/redis.tar
 
 cluster: prerequisites ## Build what a cluster needs, unless it is built already
 	$(call say,the cluster's components)

@@ -115,6 +115,7 @@ async fn reconcile(cluster: Arc<SocketIoCluster>, context: Arc<Context>) -> Resu
     let name = format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any());
     match &outcome {
         Ok(_) => tracing::debug!(cluster = name, "reconciled"),
+        Err(error) if error.is_outdated() => tracing::debug!(cluster = name, %error, "seen too late"),
         Err(error) => tracing::warn!(cluster = name, category = error.category(), %error, "cannot reconcile"),
     }
     outcome

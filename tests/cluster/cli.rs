@@ -24,7 +24,7 @@ pub(crate) enum Action {
     /// Start a cluster, run a command in it, remove the cluster
     ///
     /// The command sees KUBECONFIG, CLUSTER_NAME, CLUSTER_PROVIDER (local, kind or kubeconfig)
-    /// and a PATH with kubectl. Its exit code becomes this program's.
+    /// and a PATH with kubectl and helm. Its exit code becomes this program's.
     Run {
         #[command(flatten)]
         start: Start,
@@ -100,6 +100,15 @@ pub(crate) enum ImageKind {
         #[arg(long)]
         out: PathBuf,
     },
+    /// socketio-affinity/operator:dev, from the operator's release binary
+    Operator {
+        /// The binary
+        #[arg(long, default_value = "target/release/socketio-operator")]
+        bin: PathBuf,
+        /// The archive to write
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// An image of a Node program and this machine's node
     NodeApp {
         /// The program's directory, with its node_modules
@@ -111,6 +120,12 @@ pub(crate) enum ImageKind {
         /// The image's name, such as socketio-affinity/chat:dev
         #[arg(long)]
         tag: String,
+        /// The archive to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// socketio-affinity/redis:dev, from this machine's Redis, which is installed if need be
+    Redis {
         /// The archive to write
         #[arg(long)]
         out: PathBuf,

@@ -14,6 +14,7 @@ use crate::components;
 use crate::kind;
 use crate::local::Local;
 use crate::local::state::StateDir;
+use crate::packages;
 use crate::programs;
 use crate::provider::{Cluster, Provider, kind_kubeconfig};
 use crate::report::say;
@@ -49,7 +50,7 @@ pub(crate) async fn perform(name: &str, action: Action) -> Result<ExitCode> {
             Cluster::running(name).await?.component(action, component).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Action::Image(image) => make_image(image),
+        Action::Image(image) => make_image(image).await,
         Action::Node(_) => bail!("the node has no runtime"),
     }
 }
@@ -67,13 +68,13 @@ async fn in_new_cluster(name: &str, start: &Start, job: Job) -> Result<ExitCode>
         Provider::Own(kubeconfig) => {
             Cluster::check_own(&kubeconfig)?;
             say(format_args!("using the cluster that KUBECONFIG names ({})", kubeconfig.display()));
-            signals.unless(need_kubectl()).await?;
+            signals.unless(need_tools()).await?;
             do_job(name, &Cluster::Own { kubeconfig }, job, &mut signals).await
         }
         Provider::Kind => {
             let kubeconfig = kind_kubeconfig(name)?;
             let started = signals.unless(async {
-                need_kubectl().await?;
+                need_tools().await?;
                 kind::create(name, &kubeconfig).await
             });
             let result = match started.await {
@@ -130,12 +131,14 @@ async fn do_job(name: &str, cluster: &Cluster, job: Job, signals: &mut Signals) 
     }
 }
 
-/// Commands expect kubectl. Where none is installed, it is built.
-async fn need_kubectl() -> Result<()> {
+/// Commands expect kubectl, which is built where none is installed; and helm, whose output depends
+/// on its version, so that it is always our own.
+async fn need_tools() -> Result<()> {
+    let mut tools = vec![components::HELM];
     if programs::find("kubectl").is_none() {
-        components::ensure(&[components::KUBERNETES]).await?;
+        tools.push(components::KUBERNETES);
     }
-    Ok(())
+    components::ensure(&tools).await.map(drop)
 }
 
 /// Ends a running cluster, or removes what is left of one.
@@ -165,7 +168,7 @@ async fn down(name: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn make_image(kind: ImageKind) -> Result<ExitCode> {
+async fn make_image(kind: ImageKind) -> Result<ExitCode> {
     let (image, out) = match kind {
         ImageKind::Sidecar { bin, out } => {
             if !bin.is_file() {
@@ -176,10 +179,20 @@ fn make_image(kind: ImageKind) -> Result<ExitCode> {
             }
             (definitions::sidecar(&bin), out)
         }
+        ImageKind::Operator { bin, out } => {
+            if !bin.is_file() {
+                bail!(
+                    "there is no {}; build it with `cargo build --release -p socketio-operator`",
+                    bin.display()
+                );
+            }
+            (definitions::operator(&bin), out)
+        }
         ImageKind::NodeApp { dir, entry, tag, out } => {
             let node = definitions::find_node()?;
             (definitions::node_app(&tag, &dir, &entry, &node)?, out)
         }
+        ImageKind::Redis { out } => (definitions::redis(&packages::redis().await?), out),
     };
     image.write(&out)?;
     say(format_args!("made {} as {} ({} MB)", image.reference, out.display(), megabytes(&out)));

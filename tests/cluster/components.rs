@@ -77,9 +77,19 @@ pub(crate) const COREDNS: Component = Component {
     minutes: 1,
 };
 
-/// What the local cluster needs. Helm (`helm.sh/helm/v4`, `…/cmd/helm`) joins this list when
-/// there is a chart to install: it then is on the PATH of every command in a cluster.
-pub(crate) const ALL: [Component; 3] = [KUBERNETES, ETCD, COREDNS];
+/// What installs the chart.
+pub(crate) const HELM: Component = Component {
+    name: "helm",
+    module: "helm.sh/helm/v4",
+    version: "v4.2.4",
+    packages: &["helm.sh/helm/v4/cmd/helm"],
+    main: None,
+    link: "-X helm.sh/helm/v4/internal/version.version=v4.2.4 -X helm.sh/helm/v4/internal/version.metadata=",
+    minutes: 2,
+};
+
+/// What the local cluster, and the commands in it, need.
+pub(crate) const ALL: [Component; 4] = [KUBERNETES, ETCD, COREDNS, HELM];
 
 impl Component {
     /// `kubernetes-v1.36.3`.
@@ -130,7 +140,7 @@ pub(crate) fn kubectl(components: &Path) -> PathBuf {
     KUBERNETES.directory(components).join("kubectl")
 }
 
-/// The directories to put before PATH, so that a command in the cluster finds kubectl.
+/// The directories to put before PATH, so that a command in the cluster finds kubectl and helm.
 pub(crate) fn path_of_tools(components: &Path) -> Vec<PathBuf> {
-    vec![KUBERNETES.directory(components)]
+    vec![KUBERNETES.directory(components), HELM.directory(components)]
 }

@@ -47,6 +47,11 @@ fn the_sidecars_dockerfile_describes_the_sidecars_image() {
 }
 
 #[test]
+fn the_operators_dockerfile_describes_the_operators_image() {
+    assert_same(&definitions::operator(Path::new("socketio-operator")), "operator/Dockerfile");
+}
+
+#[test]
 fn the_chats_dockerfile_describes_the_chats_image() {
     assert_same(&node_app(CHAT, "examples/chat", "server.js"), "examples/chat/Dockerfile");
 }

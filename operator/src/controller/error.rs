@@ -45,16 +45,16 @@ impl Error {
     #[must_use]
     pub fn category(&self) -> &'static str {
         match self {
-            Self::Api { source, .. } => match (code(source), reason(source)) {
-                (401, _) => "Unauthorized",
-                (403, _) if is_admission(source) => "RefusedByAdmission",
-                (403, _) => "Forbidden",
-                (404, _) => "NotFound",
-                (409, _) => "Conflict",
-                (400, _) if is_admission(source) => "RefusedByAdmission",
-                (400 | 422, _) => "Invalid",
-                (429, _) => "Throttled",
-                (0, _) => "Unreachable",
+            Self::Api { source, .. } if is_admission(source) => "RefusedByAdmission",
+            Self::Api { source, .. } => match code(source) {
+                401 => "Unauthorized",
+                403 => "Forbidden",
+                404 => "NotFound",
+                409 if is_about_managers(source) => "Conflict",
+                409 => "Outdated",
+                400 | 422 => "Invalid",
+                429 => "Throttled",
+                0 => "Unreachable",
                 _ => "ApiServer",
             },
             Self::Credentials(_) => "Credentials",
@@ -71,10 +71,18 @@ impl Error {
                  traffic goes on as before",
             ),
             "RefusedByAdmission" => Some("change what refuses it, or the spec; traffic goes on as before"),
-            "Conflict" => Some("another field manager owns a field that the sidecar needs; let it go there"),
+            "Conflict" => Some(
+                "undo what that manager changed, or take it out of what it applies; nothing is forced, and traffic \
+                 goes on as before",
+            ),
             "Invalid" => Some("change the spec accordingly; traffic goes on as before"),
             _ => None,
         }
+    }
+
+    /// Somebody else was faster: the pass that their change makes sees it.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.category() == "Outdated"
     }
 
     /// When to try again. What only a person can change is tried rarely.
@@ -82,6 +90,7 @@ impl Error {
     pub fn retry_after(&self) -> Duration {
         Duration::from_secs(match self.category() {
             "Forbidden" | "RefusedByAdmission" | "Invalid" | "Unreadable" | "Unauthorized" => 60,
+            "Outdated" => 1,
             _ => 10,
         })
     }
@@ -100,11 +109,11 @@ fn code(error: &kube::Error) -> u16 {
     }
 }
 
-fn reason(error: &kube::Error) -> &str {
-    match error {
-        kube::Error::Api(status) => &status.reason,
-        _ => "",
-    }
+/// Another field manager has what is to be applied.
+fn is_about_managers(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 /// Webhooks and admission policies, Pod Security among them, say it in their message only.
@@ -151,15 +160,28 @@ mod tests {
             "changing Deployment chat failed: deployments.apps \"chat\" is forbidden"
         );
         assert_eq!(forbidden.category(), "Forbidden");
-        assert_eq!(error(403, "admission webhook \"x\" denied the request").category(), "RefusedByAdmission");
-        assert_eq!(
-            error(422, "ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no").category(),
-            "Invalid"
-        );
-        for (code, category) in [(409, "Conflict"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")]
-        {
+        for (code, said) in [
+            (400, "admission webhook \"x\" denied the request"),
+            (403, "violates PodSecurity \"restricted:latest\""),
+            (422, "ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no"),
+        ] {
+            assert_eq!(error(code, said).category(), "RefusedByAdmission");
+        }
+        for (code, category) in [(409, "Outdated"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")] {
             assert_eq!(error(code, "").category(), category);
         }
+    }
+
+    #[test]
+    fn another_manager_is_a_conflict_and_another_version_is_none() {
+        let status = serde_json::json!({
+            "code": 409, "message": "Apply failed with 1 conflict",
+            "details": {"causes": [{"reason": "FieldManagerConflict", "message": "conflict with \"x\"", "field": ".spec"}]},
+        });
+        let status: kube::core::Status = serde_json::from_value(status).unwrap();
+        let conflict = Error::api("injecting")(kube::Error::Api(Box::new(status)));
+        assert_eq!(conflict.category(), "Conflict");
+        assert!(!conflict.is_outdated() && error(409, "the object has been modified").is_outdated());
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn check_service(cluster: &SocketIoCluster, observed: &Observed, workload: &Work
                     "NoSuchPort",
                     format!(
                         "no port of Service {name} leads to port {port} of the pods; set app.port to the port that \
-                         the application listens on, or name another Service"
+                         the application listens on, or let a port of the Service lead there"
                     ),
                 );
             }
@@ -197,7 +197,7 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
             return refuse(
                 "IngressNotFound",
                 format!(
-                    "there is no Ingress {name} in this namespace to annotate; create it, or name another"
+                    "there is no Ingress {name} in this namespace to annotate; create it, or change edge.ingress"
                 ),
             );
         }
@@ -239,7 +239,7 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
     let Some(found) = &observed.ingress_class else {
         return refuse(
             "IngressClassNotFound",
-            format!("there is no IngressClass {class}; `kubectl get ingressclass` lists those that exist"),
+            format!("there is no IngressClass {class}; name one that `kubectl get ingressclass` lists, or create it"),
         );
     };
     let controller = found.spec.as_ref().and_then(|spec| spec.controller.as_deref()).unwrap_or_default();
@@ -248,8 +248,8 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
         None => refuse(
             "UnknownController",
             format!(
-                "IngressClass {class} is of controller {controller}, for which there are no annotations yet; any \
-                 Ingress that leads to Service {} will do, without session affinity",
+                "IngressClass {class} is of controller {controller}, for which there are no annotations yet; take \
+                 edge.ingress out, and let an Ingress of your own lead to Service {}",
                 names::client_service(cluster)
             ),
         ),

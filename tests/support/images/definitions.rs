@@ -1,5 +1,6 @@
 //! The project's own images. Each has a Dockerfile that describes the same; a test compares
-//! the two (`tests/integration/images.rs`).
+//! the two (`tests/integration/images.rs`). And Redis, which has an official image: where that cannot
+//! be pulled, the machine's own Redis takes its place.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +10,15 @@ use super::{Copied, Image, Origin};
 
 /// The sidecar (`sidecar/Dockerfile`).
 pub const SIDECAR: &str = "socketio-affinity/sidecar:dev";
+/// The operator (`operator/Dockerfile`).
+pub const OPERATOR: &str = "socketio-affinity/operator:dev";
 /// The example chat (`examples/chat/Dockerfile`).
 pub const CHAT: &str = "socketio-affinity/chat:dev";
 /// The load program (`tests/load/Dockerfile`).
 pub const LOAD: &str = "socketio-affinity/load:dev";
+
+/// Stands in for the official image, `redis:7` (`examples/chat/k8s/redis.yaml`).
+pub const REDIS: &str = "socketio-affinity/redis:dev";
 
 /// Distroless images' `nonroot`: a number, so that Kubernetes can see that it is not root.
 const USER: &str = "65532:65532";
@@ -22,6 +28,16 @@ const APP: &str = "/app";
 /// The sidecar's image from its release binary.
 pub fn sidecar(binary: &Path) -> Image {
     program_image(SIDECAR, binary, "/socketio-sidecar")
+}
+
+/// The operator's image from its release binary.
+pub fn operator(binary: &Path) -> Image {
+    program_image(OPERATOR, binary, "/socketio-operator")
+}
+
+/// An image with the machine's Redis, whose program is in the same place as in the official image.
+pub fn redis(binary: &Path) -> Image {
+    program_image(REDIS, binary, "/usr/local/bin/redis-server")
 }
 
 /// An image with one program and nothing else.

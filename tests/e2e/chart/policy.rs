@@ -1,0 +1,219 @@
+//! What the admission policies refuse to the operator's account although its rights allow it.
+//!
+//! Tried as that account, and not by an operator, of which none runs; and without changing anything:
+//! a dry run on the server passes admission.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use support::deployment::{Kubectl, wait_for};
+
+use crate::chart::workload::{injection, pod, sidecar, template, volume, workload};
+use crate::chart::{Clean, NAMESPACE, USERS, chart, helm_with_chart, kubectl_in};
+
+const DRY: &str = "--dry-run=server";
+
+/// Makes `object` as a person who may do anything.
+fn make(object: &Value) {
+    Kubectl::run_with(&["--namespace", USERS, "create", "--filename=-"], Some(&object.to_string())).unwrap();
+}
+
+/// Runs kubectl as the operator.
+fn as_operator(namespace: &str, args: &[&str], input: Option<&str>) -> Result<String> {
+    let user = format!("--as=system:serviceaccount:{NAMESPACE}:socketio-affinity");
+    Kubectl::run_with(&[&["--namespace", namespace, &user], args].concat(), input)
+}
+
+fn patch(kind: &str, patch: &Value) -> Result<String> {
+    as_operator(USERS, &["patch", kind, "app", DRY, "--type=strategic", "--patch", &patch.to_string()], None)
+}
+
+/// Applies `object` as the operator does.
+fn apply(object: &Value) -> Result<String> {
+    let args = ["apply", "--server-side", "--field-manager=socketio-affinity", "--filename=-"];
+    as_operator(USERS, &args, Some(&object.to_string()))
+}
+
+fn spec_of(kind: &str) -> Value {
+    Kubectl::json(&["--namespace", USERS, "get", kind, "app"]).unwrap()["spec"].clone()
+}
+
+#[track_caller]
+fn assert_refused(what: &str, result: Result<String>, message: &str) {
+    let said = result.expect_err(what).to_string();
+    assert!(said.contains("ValidatingAdmissionPolicy") && said.contains(message), "{what}: {said}");
+}
+
+/// The sidecar with `field` set, and its volume.
+fn sidecar_with(field: &str, value: &Value) -> Value {
+    let mut container = sidecar();
+    container[field] = value.clone();
+    pod(&json!({"initContainers": [container], "volumes": [volume()]}))
+}
+
+#[test]
+fn the_operator_can_inject_and_take_out_its_sidecar_and_change_nothing_else() {
+    let _clean = Clean::cluster();
+    helm_with_chart("install", &chart(), &["--set=replicas=0"]).unwrap();
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
+    kinds.iter().for_each(|kind| make(&workload(kind)));
+    wait_for("the policy to be in force", Duration::from_secs(30), || {
+        Ok(patch("Deployment", &json!({"metadata": {"labels": {"x": "y"}}})).is_err().then_some(()))
+    })
+    .unwrap();
+
+    let only_template = "may change only the pod template";
+    let only_ours = "may change only the container and the volume socketio-sidecar";
+    let only_our_labels = "may change only labels and annotations of its own on a";
+    let unprivileged = "must be unprivileged, mount its own volume only";
+    let our_volume = "the volume socketio-sidecar must be the Secret";
+    let secret = json!({"secretKeyRef": {"name": "other", "key": "password"}});
+    let refused = [
+        ("a label", json!({"metadata": {"labels": {"x": "y"}}}), only_our_labels),
+        ("a label less", json!({"metadata": {"labels": {"app": null}}}), only_our_labels),
+        ("an annotation", json!({"metadata": {"annotations": {"x": "y"}}}), only_our_labels),
+        ("a finalizer", json!({"metadata": {"finalizers": ["example.com/x"]}}), only_our_labels),
+        ("the pods' label", template(&json!({"labels": {"x": "y"}}), &json!({})), only_our_labels),
+        ("a restart", template(&json!({"annotations": {"example.com/a": "2"}}), &json!({})), only_our_labels),
+        ("minReadySeconds", json!({"spec": {"minReadySeconds": 5}}), only_template),
+        ("an image", pod(&json!({"containers": [{"name": "app", "image": "example.com/evil"}]})), only_ours),
+        (
+            "a variable",
+            pod(&json!({"containers": [{"name": "app", "env": [{"name": "A", "value": "2"}]}]})),
+            only_ours,
+        ),
+        ("a container", pod(&json!({"containers": [{"name": "socketio-sidecar", "image": "x"}]})), only_ours),
+        ("an init container", pod(&json!({"initContainers": [{"name": "other", "image": "x"}]})), only_ours),
+        ("another's image", pod(&json!({"initContainers": [{"name": "migrate", "image": "x"}]})), only_ours),
+        ("a volume", pod(&json!({"volumes": [{"name": "other", "emptyDir": {}}]})), only_ours),
+        ("a volume less", pod(&json!({"volumes": [{"name": "spare", "$patch": "delete"}]})), only_ours),
+        ("hostNetwork", pod(&json!({"hostNetwork": true})), only_ours),
+        ("an account", pod(&json!({"serviceAccountName": "other"})), only_ours),
+        ("where it runs", pod(&json!({"nodeSelector": {"example.com/nowhere": null}})), only_ours),
+        ("privileged", sidecar_with("securityContext", &json!({"privileged": true})), unprivileged),
+        (
+            "root",
+            sidecar_with(
+                "securityContext",
+                &json!({"allowPrivilegeEscalation": false, "runAsUser": 0, "capabilities": {"drop": ["ALL"]}}),
+            ),
+            unprivileged,
+        ),
+        (
+            "capabilities",
+            sidecar_with(
+                "securityContext",
+                &json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}}),
+            ),
+            unprivileged,
+        ),
+        (
+            "another's volume",
+            sidecar_with("volumeMounts", &json!([{"name": "data", "mountPath": "/data"}])),
+            unprivileged,
+        ),
+        ("a Secret's key", sidecar_with("env", &json!([{"name": "A", "valueFrom": secret}])), unprivileged),
+        ("a Secret", sidecar_with("envFrom", &json!([{"secretRef": {"name": "other"}}])), unprivileged),
+        (
+            "a port of the node",
+            sidecar_with("ports", &json!([{"containerPort": 7900, "hostPort": 7900}])),
+            unprivileged,
+        ),
+        (
+            "the node's files",
+            pod(&json!({"volumes": [{"name": "socketio-sidecar", "hostPath": {"path": "/"}}]})),
+            our_volume,
+        ),
+        (
+            "another Secret",
+            pod(&json!({"volumes": [{"name": "socketio-sidecar", "secret": {"secretName": "other"}}]})),
+            our_volume,
+        ),
+    ];
+    for kind in kinds {
+        let original = spec_of(kind);
+        // The policy is the same for all kinds; that it applies to them is seen by a part of it.
+        let step = if kind == "Deployment" { 1 } else { 5 };
+        for (what, change, message) in refused.iter().step_by(step) {
+            assert_refused(&format!("{kind}: {what}"), patch(kind, change), message);
+        }
+        // As the operator does it: applied, changed, and taken out by applying nothing.
+        let mut object = injection(kind);
+        apply(&object).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert_ne!(spec_of(kind), original);
+        object["spec"]["template"]["spec"]["initContainers"][0]["image"] = json!("example.com/sidecar:2");
+        apply(&object).unwrap();
+        apply(&json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "app"}})).unwrap();
+        assert_eq!(spec_of(kind), original);
+    }
+    let scale = json!({"spec": {"replicas": 0}});
+    for kind in ["Deployment", "StatefulSet"] {
+        assert_refused(kind, patch(kind, &scale), only_template);
+    }
+    // Others are not concerned.
+    let scaled = scale.to_string();
+    kubectl_in(USERS, &["patch", "deployment", "app", DRY, "--patch", &scaled]).unwrap();
+}
+
+#[test]
+fn the_operator_can_make_and_delete_only_what_bears_its_names() {
+    let _clean = Clean::cluster();
+    helm_with_chart("install", &chart(), &["--set=replicas=0"]).unwrap();
+    let secret = |name: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}});
+    let service = |name: &str| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}});
+    let ingress = |name: &str| {
+        let backend = json!({"service": {"name": "chat", "port": {"number": 80}}});
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name},
+               "spec": {"defaultBackend": backend}})
+    };
+    let create = |namespace: &str, object: &Value| {
+        let object = object.to_string();
+        let apply = ["apply", "--server-side", "--field-manager=socketio-affinity", DRY, "--filename=-"];
+        as_operator(namespace, &apply, Some(&object))
+    };
+    wait_for("the policy to be in force", Duration::from_secs(30), || {
+        Ok(create(USERS, &secret("other")).is_err().then_some(()))
+    })
+    .unwrap();
+    let (secrets, services, ingresses) =
+        ("may write only Secrets", "may make only Services", "may make and delete only Ingresses");
+
+    for ours in [
+        secret("chat-socketio-sidecar"),
+        service("chat-socketio"),
+        service("chat-socketio-peers"),
+        ingress("chat-socketio"),
+    ] {
+        create(USERS, &ours).unwrap();
+    }
+    let state = secret("socketio-affinity-4d1f6a3e");
+    create(NAMESPACE, &state).unwrap();
+    assert_refused("the operator's own kind of Secret, elsewhere", create(USERS, &state), secrets);
+    for (other, message) in
+        [(secret("other"), secrets), (service("other"), services), (ingress("other"), ingresses)]
+    {
+        let kind = other["kind"].as_str().unwrap();
+        assert_refused(&format!("making the {kind}"), create(USERS, &other), message);
+        make(&other);
+        let change =
+            json!({"metadata": {"annotations": {"socketio-affinity.dev/original": "{}"}}}).to_string();
+        let changed = as_operator(USERS, &["patch", kind, "other", DRY, "--patch", &change], None);
+        match kind {
+            "Secret" => assert_refused("changing a Secret", changed, message),
+            // By the user's consent, of which the policy knows nothing.
+            _ => drop(changed.unwrap()),
+        }
+    }
+    let delete =
+        |namespace: &str, kind: &str, name: &str| as_operator(namespace, &["delete", kind, name, DRY], None);
+    assert_refused("deleting an Ingress", delete(USERS, "ingress", "other"), ingresses);
+    make(&ingress("chat-socketio"));
+    delete(USERS, "ingress", "chat-socketio").unwrap();
+    for object in [&state, &secret("other")] {
+        Kubectl::run_with(&["--namespace", NAMESPACE, "apply", "--filename=-"], Some(&object.to_string()))
+            .unwrap();
+    }
+    delete(NAMESPACE, "secret", "socketio-affinity-4d1f6a3e").unwrap();
+    assert_refused("deleting a Secret", delete(NAMESPACE, "secret", "other"), secrets);
+}
