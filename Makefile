@@ -20,6 +20,9 @@ NOT_CHECKED := target/not-checked
 IMAGES := target/images
 CLUSTER := target/debug/cluster
 
+# The programs that tests start, which else cargo builds for them.
+PROGRAMS := SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar SOCKETIO_OPERATOR_PROGRAM=$(CURDIR)/target/debug/socketio-operator
+
 say = @printf '\n==> %s\n' "$(1)"
 
 .PHONY: help demo test soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
@@ -56,28 +59,28 @@ deny: $(CARGO_DENY) ## Check licences, sources and advisories of all dependencie
 unit: prerequisites node-modules ## Run unit and integration tests, with real Socket.IO servers and clients
 	$(call say,unit and integration tests)
 	cargo build --workspace --bins
-	SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar cargo test --workspace
+	$(PROGRAMS) cargo test --workspace
 	cd tests/load && npm test --silent
 
 e2e: cluster images ## Run the end-to-end tests on a real cluster
 	$(call say,end-to-end tests on a real cluster)
 	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
-	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
+	$(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
 		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1
 
 chart: cluster images ## Run those of them that are about the chart; UPDATE_GOLDEN=1 writes its golden files
 	$(call say,the chart on a real cluster)
 	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
-	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
+	$(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
 		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1 chart::
 
 images: prerequisites node-modules ## Make the images that go onto the cluster
 	$(call say,images)
-	cargo build --release --package socketio-sidecar --package socketio-operator
-	cargo build --package socketio-affinity-tests --bin cluster
+	cargo build --release --package socketio-sidecar
+	cargo build --package socketio-operator --package socketio-affinity-tests --bin socketio-operator --bin cluster
 	mkdir -p $(IMAGES)
 	$(CLUSTER) image sidecar --bin target/release/socketio-sidecar --out $(IMAGES)/sidecar.tar
-	$(CLUSTER) image operator --bin target/release/socketio-operator --out $(IMAGES)/operator.tar
+	$(CLUSTER) image operator --bin target/debug/socketio-operator --out $(IMAGES)/operator.tar
 	$(CLUSTER) image node-app --dir examples/chat --entry server.js --tag socketio-affinity/chat:dev --out $(IMAGES)/chat.tar
 	$(CLUSTER) image node-app --dir tests/load --entry load.js --tag socketio-affinity/load:dev --out $(IMAGES)/load.tar
 	$(CLUSTER) image redis --out $(IMAGES)/redis.tar
@@ -112,7 +115,7 @@ $(CARGO_DENY):
 soak: fuzz cluster images ## Run what takes long: fuzzing, and an hour of load on a real cluster
 	$(call say,$(SOAK_SECONDS) s of load on a real cluster)
 	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
-	SOAK_SECONDS=$(SOAK_SECONDS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
 		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1 with_the_sidecar_nothing_fails
 
 # What cargo-fuzz passes to the compiler, which also works with a stable one.

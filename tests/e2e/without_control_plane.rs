@@ -1,11 +1,11 @@
 //! The control plane is not in the data path.
 
-use std::process::Command;
 use std::time::Duration;
 
 use socketio_sidecar_core::config::Mode;
 use support::deployment::{Chat, Kubectl, Variant, wait_for};
 
+use crate::component::Stopped;
 use crate::load;
 
 const STOPPED: Duration = Duration::from_secs(60);
@@ -31,35 +31,4 @@ fn traffic_and_forwarding_go_on_without_dns_and_api_server() {
     assert!(summary.ok, "{:?}", summary.total);
     assert_eq!((summary.total.faults, summary.total.disconnects), (0, 0), "{:?}", summary.total);
     assert!(after > before + 500.0, "forwarding went on: {before} before, {after} after");
-}
-
-/// Components that are stopped for as long as this lives.
-struct Stopped(&'static [&'static str]);
-
-impl Stopped {
-    fn stop(names: &'static [&'static str]) -> Self {
-        let stopped = Self(names);
-        for name in names {
-            component("stop", name);
-        }
-        stopped
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        for name in self.0 {
-            component("start", name);
-        }
-    }
-}
-
-fn component(verb: &str, name: &str) {
-    let done = Command::new(env!("CARGO_BIN_EXE_cluster")).args(["component", verb, name]).status();
-    let done = done.is_ok_and(|status| status.success());
-    // A test that has failed already says why; this would hide it.
-    assert!(
-        done || std::thread::panicking(),
-        "`cluster component {verb} {name}` failed; only the local cluster can"
-    );
 }

@@ -1,6 +1,8 @@
 //! The reference documentation is what the program says of itself. `UPDATE_REFERENCE=1 cargo test
 //! --test integration reference` writes it anew.
 
+mod api;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -10,23 +12,42 @@ use socketio_sidecar_core::config::Settings;
 
 #[test]
 fn the_command_line_reference_is_what_help_says() {
-    let help = |args: &[&str]| {
+    let sidecar = support::harness::sidecar::program();
+    compare("socketio-sidecar.txt", &helps(sidecar, &["--help", "init --help"]));
+    let commands = ["--help", "run --help", "crd --help", "check --help", "uninstall-check --help"];
+    compare("socketio-operator.txt", &helps(support::operator::program(), &commands));
+}
+
+/// What the program answers to each of these arguments.
+fn helps(program: &Path, calls: &[&str]) -> String {
+    let name = program.file_name().unwrap().to_str().unwrap();
+    let answer = |arguments: &&str| {
         // At a fixed width, and without what this shell has set.
-        let output = Command::new(support::harness::sidecar::program())
-            .args(args)
+        let output = Command::new(program)
+            .args(arguments.split(' '))
             .env_clear()
             .env("COLUMNS", "100")
-            .output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        format!("$ {name} {arguments}\n{}", String::from_utf8(output.stdout).unwrap())
     };
-    let text =
-        format!("{}\n\n$ socketio-sidecar init --help\n{}", help(&["--help"]), help(&["init", "--help"]));
-    compare("socketio-sidecar.txt", &format!("$ socketio-sidecar --help\n{text}"));
+    calls.iter().map(answer).collect::<Vec<_>>().join("\n\n")
 }
 
 #[test]
 fn the_metrics_reference_is_what_the_metrics_say() {
     compare("metrics.md", Metrics::new().unwrap().reference());
+    let operator = socketio_operator::metrics::Metrics::new().unwrap();
+    compare("operator-metrics.md", operator.reference());
+}
+
+#[test]
+fn the_api_reference_and_both_copies_of_the_definition_are_what_the_types_say() {
+    let definition = socketio_operator::crd::manifest().unwrap();
+    compare("../../crds/socketio-affinity.dev_socketioclusters.yaml", &definition);
+    compare("../../charts/socketio-affinity/files/crd.yaml", &definition);
+    compare("api.md", &api::page(&serde_saphyr::from_str(&definition).unwrap()));
 }
 
 fn compare(file: &str, expected: &str) {
@@ -57,4 +78,5 @@ fn the_configuration_reference_shows_the_defaults_of_every_field() {
             "{field}"
         );
     }
+    assert!(page.contains("| `closeOver` |"), "the one field that has no default");
 }

@@ -4,6 +4,7 @@
 //! - [`deployment`]: the example chat and the load program on a cluster.
 //! - [`harness`]: real sidecars, real Socket.IO servers and clients, and raw HTTP, each on its own
 //!   loopback address, for the integration tests.
+//! - [`operator`]: the operator's program.
 
 pub mod deployment;
 #[allow(
@@ -14,3 +15,4 @@ pub mod deployment;
 )]
 pub mod harness;
 pub mod images;
+pub mod operator;

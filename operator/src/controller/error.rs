@@ -167,7 +167,8 @@ mod tests {
         ] {
             assert_eq!(error(code, said).category(), "RefusedByAdmission");
         }
-        for (code, category) in [(409, "Outdated"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")] {
+        for (code, category) in [(409, "Outdated"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")]
+        {
             assert_eq!(error(code, "").category(), category);
         }
     }

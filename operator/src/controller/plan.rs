@@ -37,7 +37,8 @@ const SOON: Duration = Duration::from_secs(2);
 /// How soon to look again while something is waited for that would be seen anyway.
 const LATER: Duration = Duration::from_secs(10);
 /// What is waited for once a new configuration was written.
-const PODS_FOLLOW: &str = "every pod to apply the newest configuration, which kubelet brings within two minutes";
+const PODS_FOLLOW: &str =
+    "every pod to apply the newest configuration, which kubelet brings within two minutes";
 
 /// What was recorded, and what is seen.
 #[derive(Debug, Clone)]

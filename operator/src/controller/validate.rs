@@ -239,7 +239,9 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
     let Some(found) = &observed.ingress_class else {
         return refuse(
             "IngressClassNotFound",
-            format!("there is no IngressClass {class}; name one that `kubectl get ingressclass` lists, or create it"),
+            format!(
+                "there is no IngressClass {class}; name one that `kubectl get ingressclass` lists, or create it"
+            ),
         );
     };
     let controller = found.spec.as_ref().and_then(|spec| spec.controller.as_deref()).unwrap_or_default();

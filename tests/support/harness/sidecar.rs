@@ -112,21 +112,21 @@ pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("SOCKETIO_SIDECAR_PROGRAM") {
         Some(named) => named.into(),
-        None => build(),
+        None => build("socketio-sidecar"),
     })
 }
 
-/// Has cargo build the program, into the directory that this test was built in.
-fn build() -> PathBuf {
+/// Has cargo build the program of this package, into the directory that this test was built in.
+pub(crate) fn build(package: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     // <target>/<profile>/deps/<test>
     let target = test.ancestors().nth(3).expect("cargo puts tests into target/<profile>/deps");
     let built = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(repository())
-        .args(["build", "--quiet", "--package", "socketio-sidecar", "--target-dir"])
+        .args(["build", "--quiet", "--package", package, "--target-dir"])
         .arg(target)
         .status()
         .expect("cargo runs");
-    assert!(built.success(), "the sidecar does not build: `cargo build --package socketio-sidecar` says why");
-    target.join("debug/socketio-sidecar")
+    assert!(built.success(), "`cargo build --package {package}` says why it does not build");
+    target.join("debug").join(package)
 }

@@ -1,0 +1,109 @@
+//! The tables: each entry is what is put into the `spec` of the least object.
+
+use serde_json::{Value, json};
+
+/// What is refused, with a part of what is said.
+pub(super) fn refused() -> Vec<(Value, &'static str)> {
+    let ingress = |ingress: Value| json!({"edge": {"ingress": ingress}});
+    let affinity = |affinity: Value| json!({"edge": {"sessionAffinity": affinity}});
+    let path = |path: &str| json!({"app": {"path": path}});
+    let slashes = "app.path must begin and end with a slash";
+    vec![
+        (json!({"workloadRef": null}), "spec.workloadRef: Required value"),
+        (json!({"app": null}), "spec.app: Required value"),
+        (json!({"app": {"port": null}}), "spec.app.port: Required value"),
+        (json!({"app": {"port": "3000"}}), "spec.app.port in body must be of type integer: \"string\""),
+        (json!({"app": {"port": 7900}}), "ports 7900 to 7902 are the sidecar's"),
+        (json!({"app": {"port": 7902}}), "ports 7900 to 7902 are the sidecar's"),
+        (path("socket.io/"), slashes),
+        (path("/socket.io"), slashes),
+        (path("/socket io/"), slashes),
+        (path("/a//"), slashes),
+        (path("/a/../b?/"), slashes),
+        (json!({"modes": "Enforce"}), "unknown field \"spec.modes\""),
+        (json!({"app": {"prot": 3000}}), "unknown field \"spec.app.prot\""),
+        (json!({"adapter": {"type": "Other"}}), "type Other needs a name"),
+        (json!({"adapter": {"type": "Redis", "name": "x"}}), "name goes with type Other only"),
+        (json!({"edge": {"service": {"takeOver": true}}}), "that of your Service which is to lead"),
+        (ingress(json!({"takeOver": true})), "that of your Ingress which is to get the annotations"),
+        (ingress(json!({})), "className is missing: name the IngressClass"),
+        (ingress(json!({"className": "nginx", "name": "chat"})), "name goes with takeOver: true only"),
+        (
+            ingress(json!({"takeOver": true, "name": "chat", "hosts": ["chat.example.com"]})),
+            "hosts and tlsSecretName are for an Ingress that is made",
+        ),
+        (
+            ingress(json!({"takeOver": true, "name": "chat", "tlsSecretName": "chat"})),
+            "hosts and tlsSecretName are for an Ingress that is made",
+        ),
+        (affinity(json!({"forwardedFor": "First"})), "forwardedFor goes with type ClientIP only"),
+        (
+            affinity(json!({"type": "Cookie", "forwardedFor": "First"})),
+            "forwardedFor goes with type ClientIP only",
+        ),
+        (affinity(json!({"type": "ClientIP", "cookie": {}})), "cookie goes with type Cookie only"),
+        (affinity(json!({"type": "Cookie", "cookie": {"name": "a b"}})), "a cookie's name has letters"),
+        (json!({"edge": {"trustedProxies": ["10.0.0.1"]}}), "such as 10.0.0.0/8"),
+        (json!({"edge": {"trustedProxies": ["10.0.0.0/8", "edge"]}}), "such as 10.0.0.0/8"),
+        (json!({"edge": {"trustedProxies": ["10.0.0.0/33"]}}), "such as 10.0.0.0/8"),
+    ]
+}
+
+/// What an object is, what it is to be, and a part of what is said, if it is refused.
+pub(super) fn refused_changes() -> Vec<(Value, Value, Option<&'static str>)> {
+    let service = |service: Value| json!({"edge": {"service": service}});
+    let workload = "workloadRef cannot be changed; delete this SocketIoCluster";
+    let service_name = "edge.service.name and takeOver cannot be changed; delete this SocketIoCluster";
+    vec![
+        (json!({}), json!({"workloadRef": {"name": "other"}}), Some(workload)),
+        (json!({}), json!({"workloadRef": {"kind": "StatefulSet"}}), Some(workload)),
+        (json!({}), service(json!({"name": "mine"})), Some(service_name)),
+        (json!({}), json!({"mode": "Off", "app": {"port": 3001}}), None),
+        (json!({}), service(json!({"port": 8080})), None),
+        (
+            service(json!({"name": "mine", "takeOver": true})),
+            service(json!({"name": "mine"})),
+            Some(service_name),
+        ),
+        (service(json!({"name": "mine", "takeOver": true})), json!({}), Some(service_name)),
+        (service(json!({"name": "mine", "takeOver": true})), json!({"edge": null}), Some(service_name)),
+    ]
+}
+
+/// A valid object in which every field is set that can be set beside the others.
+pub(super) fn everything() -> Value {
+    json!({
+        "mode": "Observe",
+        "app": {"path": "/"},
+        "adapter": {"type": "Other", "name": "nats"},
+        "edge": {
+            "service": {"name": "chat", "takeOver": true, "port": 8080},
+            "ingress": {"className": "nginx", "hosts": ["chat.example.com"], "tlsSecretName": "chat"},
+            "sessionAffinity": {"type": "Cookie", "cookie": {"name": "sticky", "sameSite": "None"}},
+            "trustedProxies": ["10.0.0.0/8", "fd00::/8"],
+            "forwardedFor": "Preserve",
+        },
+        "sidecar": {
+            "image": "sidecar:1", "imagePullPolicy": "Never", "maxConnections": 1, "log": "debug",
+            "resources": {"requests": {"cpu": "100m", "memory": 1_000_000}, "limits": {"cpu": 1}},
+        },
+        "peers": {"certificateDays": 1},
+        "drain": {"deadlineSeconds": 0, "windowSeconds": 3600},
+        "deletionPolicy": "Retain",
+    })
+}
+
+/// More that is accepted.
+pub(super) fn accepted() -> Vec<Value> {
+    vec![
+        everything(),
+        json!({"workloadRef": {"kind": "DaemonSet"}, "app": {"port": 65535, "path": "/a/b-c_d.e~f/"}}),
+        json!({"app": {"port": 7899}}),
+        json!({"app": {"port": 7903}}),
+        json!({"adapter": {"type": "NotNeeded"}}),
+        json!({"edge": {"ingress": {"className": "nginx"}}}),
+        json!({"edge": {"ingress": {"name": "chat", "takeOver": true, "hosts": []}}}),
+        json!({"edge": {"sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"}}}),
+        json!({"edge": {"sessionAffinity": {"type": "Cookie", "cookie": {}}}}),
+    ]
+}
