@@ -49,6 +49,9 @@ const CONCURRENCY: u16 = 8;
 /// operator need not be allowed to list them.
 const RESYNC: Duration = Duration::from_secs(60);
 
+/// How often the objects are counted for the metrics.
+const COUNTED: Duration = Duration::from_secs(10);
+
 /// What the controller is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -88,8 +91,10 @@ pub async fn run(
         [] => vec![None],
         namespaces => namespaces.iter().cloned().map(Some).collect(),
     };
+    let mut stores = Vec::new();
     let controllers = scopes.into_iter().map(|namespace| {
         let (controller, clusters) = watches::controller(&client, namespace.as_deref());
+        stores.push(clusters.clone());
         let context = Context {
             client: client.clone(),
             settings: settings.clone(),
@@ -104,7 +109,26 @@ pub async fn run(
             // What a pass said was logged and counted in it.
             .for_each(|_| std::future::ready(()))
     });
-    join_all(controllers).await;
+    let controllers = join_all(controllers);
+    tokio::select! {
+        _ = controllers => {}
+        () = count(&stores, &metrics) => {}
+    }
+}
+
+/// Counts the objects by whether they are ready, for as long as it is polled.
+async fn count(stores: &[Store<SocketIoCluster>], metrics: &Metrics) {
+    let mut looks = tokio::time::interval(COUNTED);
+    loop {
+        looks.tick().await;
+        let clusters: Vec<_> = stores.iter().flat_map(Store::state).collect();
+        let is_ready = |cluster: &SocketIoCluster| {
+            let status = cluster.status.as_ref().and_then(status::ready);
+            status.is_some_and(|condition| condition.status == "True")
+        };
+        let ready = clusters.iter().filter(|cluster| is_ready(cluster)).count();
+        metrics.clusters(ready, clusters.len() - ready);
+    }
 }
 
 async fn reconcile(cluster: Arc<SocketIoCluster>, context: Arc<Context>) -> Result<Action, Error> {

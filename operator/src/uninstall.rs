@@ -52,7 +52,7 @@ pub async fn uninstall_check(client: &Client, namespaces: &[String]) -> Result<(
         }
     });
     let listed = listed.await;
-    let left = listed.unwrap_or_else(|_| Err(UninstallError::Unknown(last)))?;
+    let left = listed.unwrap_or(Err(UninstallError::Unknown(last)))?;
     match sentence(&left) {
         Some(left) => Err(UninstallError::Left(left)),
         None => Ok(()),

@@ -5,7 +5,7 @@
 //! | `/livez` | 200 while the process runs |
 //! | `/readyz` | 200 when the application accepts connections, also while draining; else 503 |
 //! | `/metrics` | the metrics, in Prometheus' text format |
-//! | `/config` | the revision in force and its mode, and why the directory's newer content is refused, if it is |
+//! | `/config` | the revision in force and its mode; why the directory's newer content is refused, if it is; how far a paced close has come, if one is under way |
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -87,8 +87,12 @@ impl Admin {
             "/config" => {
                 let applied = self.source.applied();
                 let config = &applied.settings.config;
+                let closing = applied.seconds_to_close().map(
+                    |left| json!({"secondsLeft": left, "tunnelsLeft": self.metrics.tunnels_to_close.get()}),
+                );
                 let shown = json!({
                     "revision": config.revision, "mode": config.mode, "refused": self.source.refusal(),
+                    "closing": closing,
                 });
                 typed(StatusCode::OK, "application/json", format!("{shown}\n"))
             }

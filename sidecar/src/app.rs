@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
@@ -102,6 +103,7 @@ impl App {
             peers: Peers::new(self.peer_listen.port(), self.timeouts.stall),
             timeouts: self.timeouts,
             shutdown,
+            lots: AtomicU64::new(0),
         });
         Ok(Bound { listen, peer_listen, admin_listen, proxy, stopper, settings: self })
     }
@@ -120,7 +122,8 @@ impl Bound {
         let config = &config.settings.config;
         tracing::info!(
             clients = %settings.listen, peers = %settings.peer_listen, admin = %settings.admin_listen,
-            app = %settings.app, mode = ?config.mode, revision = config.revision, "serving"
+            app = %settings.app, mode = ?config.mode, revision = config.revision,
+            close_over = config.close_over, "serving"
         );
         let limit = settings.max_connections;
         let clients = Listener { socket: clients, side: Side::Client, limit };
@@ -181,7 +184,10 @@ fn look_for_changes(proxy: &Proxy) {
             look_at_certificate(proxy);
             let applied = proxy.source.applied();
             let config = &applied.settings.config;
-            tracing::info!(mode = ?config.mode, revision = config.revision, "applied a changed configuration");
+            tracing::info!(
+                mode = ?config.mode, revision = config.revision, close_over = config.close_over,
+                "applied a changed configuration"
+            );
         }
         Reload::Refused(why) => {
             proxy.metrics.reloads.with_label_values(&["refused"]).inc();

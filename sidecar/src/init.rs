@@ -9,13 +9,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use socketio_sidecar_core::certificates::{CertificateAuthority, CertificateFailure};
 use socketio_sidecar_core::config::{
     CA_FILE, CERTIFICATE_FILE, CONFIG_FILE, Config, ForwardedFor, KEY_FILE, Mode, TAG_KEYS_FILE, TagKey,
-    TagKeys, encode_key, peer_domain,
+    TagKeys, encode_key,
 };
 use socketio_sidecar_core::owner_tag::KEY_LENGTH;
 
@@ -47,8 +44,8 @@ pub enum InitFailure {
         error: io::Error,
     },
     /// Certificates cannot be made.
-    #[error("cannot make the certificates: {0}")]
-    Certificate(#[from] rcgen::Error),
+    #[error(transparent)]
+    Certificate(#[from] CertificateFailure),
     /// The system gives no random bytes.
     #[error("cannot make a key: the system gives no random bytes")]
     Random,
@@ -81,55 +78,21 @@ pub fn init(init: &Init) -> Result<(), InitFailure> {
         path: "/socket.io/".to_owned(),
         forwarded_for: ForwardedFor::Append,
         trusted_proxies: Vec::new(),
+        close_over: None,
     };
-    let Certificates { ca, certificate, key } = certificates(init)?;
+    let (now, valid_for) = (SystemTime::now(), Duration::from_secs(86_400 * u64::from(init.valid_days)));
+    let authority = CertificateAuthority::generate("socketio-affinity peers CA")?;
+    let leaf = authority.issue(&init.cluster, now, valid_for)?;
     for (name, content) in [
         (CONFIG_FILE, serde_json::to_string_pretty(&config)? + "\n"),
         (TAG_KEYS_FILE, serde_json::to_string_pretty(&tag_keys)? + "\n"),
-        (CA_FILE, ca),
-        (CERTIFICATE_FILE, certificate),
-        (KEY_FILE, key),
+        (CA_FILE, authority.certificate(now, valid_for)?),
+        (CERTIFICATE_FILE, leaf.certificate),
+        (KEY_FILE, leaf.key),
     ] {
         let path = init.directory.join(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         file.and_then(|mut file| file.write_all(content.as_bytes())).map_err(write_error(&path))?;
     }
     Ok(())
-}
-
-struct Certificates {
-    ca: String,
-    certificate: String,
-    key: String,
-}
-
-fn certificates(init: &Init) -> Result<Certificates, rcgen::Error> {
-    let now = SystemTime::now();
-    // Clocks differ between nodes.
-    let (from, until) =
-        (now - Duration::from_secs(3600), now + Duration::from_secs(86_400 * u64::from(init.valid_days)));
-    let named = |name: String, names: Vec<String>| {
-        let mut params = CertificateParams::new(names)?;
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.not_before = from.into();
-        params.not_after = until.into();
-        Ok::<_, rcgen::Error>(params)
-    };
-    let mut ca = named("socketio-affinity peers CA".to_owned(), Vec::new())?;
-    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let ca_key = KeyPair::generate()?;
-    let ca_certificate = ca.self_signed(&ca_key)?;
-
-    let mut leaf =
-        named("socketio-affinity peer".to_owned(), vec![format!("*.{}", peer_domain(&init.cluster))])?;
-    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let leaf_key = KeyPair::generate()?;
-    let leaf_certificate = leaf.signed_by(&leaf_key, &Issuer::new(ca, ca_key))?;
-    Ok(Certificates {
-        ca: ca_certificate.pem(),
-        certificate: leaf_certificate.pem(),
-        key: leaf_key.serialize_pem(),
-    })
 }

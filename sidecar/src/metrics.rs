@@ -26,6 +26,8 @@ pub struct Metrics {
     pub(crate) connections: IntGaugeVec,
     pub(crate) connection_waits: IntCounterVec,
     pub(crate) tunnels: IntGaugeVec,
+    pub(crate) tunnels_to_close: IntGauge,
+    pub(crate) tunnels_closed: IntCounter,
     pub(crate) idle: IntGaugeVec,
     pub(crate) reloads: IntCounterVec,
     pub(crate) certificate_days_left: IntGauge,
@@ -146,6 +148,11 @@ impl Metrics {
                 "Times that accepting waited because the limit of open connections was reached.",
             )?,
             tunnels: d.gauges("tunnels_open", &["to"], "WebSocket tunnels open, by where they lead.")?,
+            tunnels_to_close: d.gauge(
+                "tunnels_to_close",
+                "In a paced close: WebSockets of clients here that it concerns and that have not ended yet.",
+            )?,
+            tunnels_closed: d.counter("tunnels_closed_total", "WebSockets that a paced close has ended.")?,
             idle: d.gauges(
                 "idle_connections",
                 &["to"],
@@ -192,6 +199,7 @@ impl Metrics {
             }
             Decision::Local(Local::UntaggableHandshake) => "untaggable_handshake",
             Decision::Local(Local::Owned(_)) => "owned",
+            Decision::Local(Local::Closed(_)) => "closed",
             Decision::Local(Local::Untagged(_)) => "untagged",
             Decision::Forward(_) => "forward",
             Decision::Reject(_) => "reject",

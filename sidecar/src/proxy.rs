@@ -2,7 +2,8 @@
 //!
 //! [`listen`] accepts connections from clients and from peers. For each, [`serve`] reads a head,
 //! decides by `socketio-sidecar-core`, and finds the way onward ([`route`]); an [`exchange`] then passes
-//! the request and its answer, both streamed, and a [`tunnel`] takes over after a WebSocket upgrade.
+//! the request and its answer, both streamed. After a WebSocket upgrade, [`websocket`] takes over with a
+//! [`tunnel`], which ends at its [`turn`] in a paced close, or before.
 //! [`refusal`] is the one place where a failure becomes an answer.
 //!
 //! # Invariants
@@ -18,9 +19,14 @@ mod request;
 mod route;
 mod serve;
 mod tunnel;
+mod turn;
+mod websocket;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use socketio_sidecar_core::pace::Lot;
 
 pub(crate) use listen::{Listener, listen};
 
@@ -67,4 +73,14 @@ pub(crate) struct Proxy {
     pub(crate) peers: Peers,
     pub(crate) timeouts: Timeouts,
     pub(crate) shutdown: Shutdown,
+    /// How many lots were drawn by number.
+    pub(crate) lots: AtomicU64,
+}
+
+impl Proxy {
+    /// The lot of a session that no other sidecar sees.
+    fn next_lot(&self) -> Lot {
+        let number = self.lots.fetch_add(1, Ordering::Relaxed);
+        Lot::of_number(self.source.applied().own.pod, number)
+    }
 }

@@ -5,6 +5,8 @@
 //!   one before stays in force, and the refusal is logged once and shown on the admin port.
 //! - The directory is read once a second rather than watched: that costs five small reads, and works
 //!   on every file system and with the way in which kubelet swaps the directories of a volume.
+//! - A paced close begins when the first settings with `closeOver` are applied, and its window goes on
+//!   through all later ones that have it.
 //! - Connections that are open keep the TLS settings they were made with; requests see new settings at
 //!   once.
 
@@ -23,6 +25,9 @@ use socketio_sidecar_core::config::{
 };
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
 use socketio_sidecar_core::ownership::Rules;
+use socketio_sidecar_core::pace::Closing;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub(crate) use tls::PeerTls;
 
@@ -48,12 +53,30 @@ pub struct Applied {
     pub(crate) settings: Settings,
     pub(crate) own: Owner,
     pub(crate) tls: PeerTls,
+    close_window: Option<CloseWindow>,
+}
+
+/// Over which time sessions are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CloseWindow {
+    pub(crate) began: Instant,
+    pub(crate) length: Duration,
 }
 
 impl Applied {
-    /// What the ownership decision depends on.
+    /// What the ownership decision depends on, now.
     pub(crate) fn rules(&self) -> Rules<'_> {
-        Rules { path: &self.settings.path, keys: &self.settings.keys, own: &self.own }
+        let closing = self
+            .close_window
+            .map(|window| Closing { window: window.length, elapsed: window.began.elapsed() });
+        Rules { path: &self.settings.path, keys: &self.settings.keys, own: &self.own, closing }
+    }
+
+    /// In a paced close: how many seconds its window has left, begun ones included.
+    pub(crate) fn seconds_to_close(&self) -> Option<u64> {
+        let window = self.close_window?;
+        let left = window.length.saturating_sub(window.began.elapsed());
+        Some(left.as_secs() + u64::from(left.subsec_nanos() > 0))
     }
 }
 
@@ -86,6 +109,8 @@ pub struct Source {
     directory: PathBuf,
     identity: Identity,
     applied: ArcSwap<Applied>,
+    /// As in `applied`, for those who wait for it.
+    close_window: watch::Sender<Option<CloseWindow>>,
     seen: Mutex<Seen>,
 }
 
@@ -113,14 +138,21 @@ impl Source {
     /// See [`SettingsRefusal`].
     pub fn open(directory: &Path, identity: Identity) -> Result<Self, SettingsRefusal> {
         let files = read(directory)?;
-        let applied = ArcSwap::from_pointee(apply(&files, &identity)?);
+        let applied = apply(&files, &identity, None)?;
+        let close_window = watch::Sender::new(applied.close_window);
+        let applied = ArcSwap::from_pointee(applied);
         let seen = Mutex::new(Seen { files, refusal: None });
-        Ok(Self { directory: directory.to_owned(), identity, applied, seen })
+        Ok(Self { directory: directory.to_owned(), identity, applied, close_window, seen })
     }
 
     /// The settings in force.
     pub fn applied(&self) -> Arc<Applied> {
         self.applied.load_full()
+    }
+
+    /// Tells when sessions begin or cease to be closed.
+    pub(crate) fn close_window(&self) -> watch::Receiver<Option<CloseWindow>> {
+        self.close_window.subscribe()
     }
 
     /// Why the directory as it is now is not applied, if it is not.
@@ -137,7 +169,12 @@ impl Source {
                 seen.refusal = None;
                 return Ok(Reload::Unchanged);
             }
-            self.applied.store(Arc::new(apply(&files, &self.identity)?));
+            let applied = apply(&files, &self.identity, self.applied().close_window)?;
+            let close_window = applied.close_window;
+            self.applied.store(Arc::new(applied));
+            // Nobody is woken for what is as before.
+            self.close_window
+                .send_if_modified(|current| std::mem::replace(current, close_window) != close_window);
             seen.files = files;
             seen.refusal = None;
             Ok(Reload::Applied)
@@ -174,13 +211,19 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-fn apply(files: &Files, identity: &Identity) -> Result<Applied, SettingsRefusal> {
+fn apply(
+    files: &Files,
+    identity: &Identity,
+    closing: Option<CloseWindow>,
+) -> Result<Applied, SettingsRefusal> {
     let [config, tag_keys, ca, certificate, key] = files;
     let settings = Settings::parse(config, tag_keys)?;
     let pod = PodDigest::of_uid(&identity.pod_uid);
     let own = Owner { ip: identity.pod_ip.to_canonical(), pod, app_port: identity.app_port };
     let tls = PeerTls::new(ca, certificate, key, &peer_name(pod, &settings.config.cluster))?;
-    Ok(Applied { settings, own, tls })
+    let began = || closing.map_or_else(Instant::now, |window| window.began);
+    let close_window = settings.close_over().map(|length| CloseWindow { began: began(), length });
+    Ok(Applied { settings, own, tls, close_window })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! | [`foreign_tags`], [`owner_gone`], [`peer_port`] | where does a request never go? |
 //! | [`aborts`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
 //! | [`strict_http`], [`http_hops`] | what is refused, and what passes? |
-//! | [`reload`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
+//! | [`reload`], [`paced_close`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
 //! | [`secrets`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
 //!
 //! Everything they need is in `support::harness`.
@@ -25,6 +25,7 @@ mod images;
 mod keep_alive;
 mod limits;
 mod owner_gone;
+mod paced_close;
 mod peer_port;
 mod purity;
 mod reference;

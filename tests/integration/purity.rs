@@ -32,6 +32,7 @@ fn the_core_depends_on_no_runtime_http_stack_or_kubernetes_client() {
         "ipnet",
         "memchr",
         "percent-encoding",
+        "rcgen",
         "serde",
         "serde_json",
         "thiserror",

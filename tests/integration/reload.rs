@@ -72,7 +72,10 @@ async fn the_mode_changes_under_live_clients_and_tags_given_out_are_honoured() {
     }
     assert!(all.one.forwarded().await + all.two.forwarded().await > 0);
     assert_eq!(all.one.metric("config_reloads_total", &["result=\"applied\""]).await, 3);
-    assert_eq!(all.one.shown_config().await, json!({"revision": off, "mode": "Off", "refused": null}));
+    assert_eq!(
+        all.one.shown_config().await,
+        json!({"revision": off, "mode": "Off", "refused": null, "closing": null})
+    );
 }
 
 #[tokio::test]

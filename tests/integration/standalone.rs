@@ -102,7 +102,7 @@ async fn the_commands_in_the_documentation_do_what_it_says() {
     assert!(!with.contains("Session ID unknown") && !with.contains("Failed"), "{said}");
     let forwarded = with.lines().find(|line| line.contains("decision=\"forward\",from=\"client\"")).unwrap();
     assert!(!forwarded.ends_with(" 0"), "{said}");
-    let shown = with.lines().find(|line| line.starts_with("{\"mode\"")).unwrap();
+    let shown = with.lines().find(|line| line.starts_with("{\"closing\"")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(shown).unwrap()["mode"], "Enforce");
     eventually("everything has ended", async || {
         tokio::net::TcpStream::connect(places[2].clients()).await.is_err()

@@ -8,7 +8,7 @@
 //! - [`Resources`] is taken apart without `..`, so that nothing that was built is forgotten here.
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ObjectReference, Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -32,7 +32,7 @@ pub(crate) struct Applied {
     /// The revision of the configuration that the Secret holds now.
     pub(crate) revision: String,
     /// What else had been changed or deleted by somebody else, and was put back.
-    pub(crate) repaired: Vec<String>,
+    pub(crate) repaired: Vec<ObjectReference>,
     /// Why the Ingress is not as it should be; all else does not depend on it.
     pub(crate) edge_refused: Option<Error>,
 }
@@ -58,7 +58,7 @@ pub(crate) async fn apply(
     } = resources;
     let mut applied = Applied { revision, ..Applied::default() };
     let known = cluster.status.as_ref().is_some_and(|status| status.step.is_some());
-    let mut repaired = |what: Option<String>| applied.repaired.extend(what.filter(|_| known));
+    let mut repaired = |what: Option<ObjectReference>| applied.repaired.extend(what.filter(|_| known));
 
     let namespace = cluster.namespace().unwrap_or_default();
     let own = &context.settings.namespace;
@@ -74,7 +74,7 @@ pub(crate) async fn apply(
             let name = names::client_service(cluster);
             merge::<Service>(context, &namespace, &name, &patch).await?;
             let taken = patch["metadata"]["annotations"][ORIGINAL_ANNOTATION].is_string();
-            repaired((taken && was_routed(cluster)).then(|| format!("Service {name}")));
+            repaired((taken && was_routed(cluster)).then(|| reference("Service", &namespace, &name)));
         }
         ServiceChange::Leave => {}
     }
@@ -83,6 +83,15 @@ pub(crate) async fn apply(
         Err(error) => applied.edge_refused = Some(error),
     }
     Ok(applied)
+}
+
+fn reference(kind: &str, namespace: &str, name: &str) -> ObjectReference {
+    ObjectReference {
+        kind: Some(kind.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        ..ObjectReference::default()
+    }
 }
 
 /// Whether the Service was led to the sidecars before.
@@ -96,7 +105,7 @@ async fn apply_ingress(
     observed: &Observed,
     change: IngressChange,
     context: &Context,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<ObjectReference>, Error> {
     let namespace = cluster.namespace().unwrap_or_default();
     if observed.stale_ingress.is_some() {
         delete::<Ingress>(context, &namespace, &names::own_ingress(cluster)).await?;
@@ -114,13 +123,13 @@ async fn apply_ingress(
     }
 }
 
-/// Applies an object of ours unless it is so already. Says its name if somebody else had changed it.
+/// Applies an object of ours unless it is so already. Names it if somebody else had changed it.
 async fn ensure<K>(
     context: &Context,
     namespace: &str,
     desired: K,
     live: Option<&K>,
-) -> Result<Option<String>, Error>
+) -> Result<Option<ObjectReference>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -145,7 +154,7 @@ where
         .map_err(Error::api(format!("applying {what}")))?;
     context.metrics.write(&kind, "apply");
     let unchanged = live_value["metadata"]["annotations"][APPLIED_ANNOTATION] == json!(applied);
-    Ok((live.is_none() || unchanged).then_some(what))
+    Ok((live.is_none() || unchanged).then(|| reference(&kind, namespace, &name)))
 }
 
 async fn apply_workload(
@@ -153,7 +162,7 @@ async fn apply_workload(
     observed: &Observed,
     change: WorkloadChange,
     context: &Context,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<ObjectReference>, Error> {
     let Some(workload) = &observed.workload else { return Ok(None) };
     let (patch, doing) = match &change {
         WorkloadChange::Leave => return Ok(None),
@@ -175,7 +184,7 @@ async fn apply_workload(
     api.patch(name, &params, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
     context.metrics.write(&resource.kind, "apply");
     let taken_out = matches!(change, WorkloadChange::Inject(_)) && !workload.is_injected();
-    Ok(taken_out.then(|| format!("the sidecar in {} {name}", resource.kind)))
+    Ok(taken_out.then(|| reference(&resource.kind, &namespace, name)))
 }
 
 async fn merge<K>(context: &Context, namespace: &str, name: &str, patch: &Value) -> Result<(), Error>

@@ -89,9 +89,14 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
         SocketIoClusterStatus { sidecar_image: Some(image), injection_reverts: contest.reverts, ..status };
     let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);
     patch_status(cluster, &status, context).await?;
-    if !applied.repaired.is_empty() {
-        let note = format!("{} had been changed or deleted, and was put back", applied.repaired.join(", "));
-        publish(cluster, context, EventType::Normal, "Repaired", &note).await;
+    for object in &applied.repaired {
+        let kind = object.kind.as_deref().unwrap_or_default();
+        let name = object.name.as_deref().unwrap_or_default();
+        let note = match kind == cluster.spec.workload_ref.kind.resource().kind {
+            true => format!("the sidecar had been taken out of {kind} {name}, and was put in again"),
+            false => format!("{kind} {name} had been changed or deleted, and was put back"),
+        };
+        publish(cluster, context, EventType::Normal, "Repaired", &note, Some(object)).await;
     }
     Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
 }
@@ -147,7 +152,8 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     }
     if plan.release {
         apply::release(cluster, context).await?;
-        publish(cluster, context, EventType::Normal, "Released", "everything is as it was before").await;
+        publish(cluster, context, EventType::Normal, "Released", "everything is as it was before", None)
+            .await;
         return Ok(Action::await_change());
     }
     let waits_for = plan.waits_for.clone().unwrap_or_default();
@@ -295,8 +301,8 @@ fn injection(observed: &Observed, contest: &Contest, cluster: &SocketIoCluster) 
         let workload = &cluster.spec.workload_ref.name;
         let message = format!(
             "the sidecar was taken out of {workload} twice within ten minutes, so it is not put in again; let the \
-             tool that did it leave alone what field manager {} owns, then change the spec of this object, or put \
-             the sidecar in by that tool",
+             tool that did it leave alone what field manager {} owns, then change anything in the spec of this \
+             object to have it put in again",
             names::MANAGER
         );
         return Finding::fails(condition, "InjectionContested", message);

@@ -1,6 +1,7 @@
 //! Step 7 of a pass, which needs a client: the status is written if it is another one, and an Event where
 //! Ready turned.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
@@ -51,7 +52,7 @@ pub(crate) async fn patch_status(
         } else {
             EventType::Warning
         };
-        publish(cluster, context, type_, &condition.reason, &condition.message).await;
+        publish(cluster, context, type_, &condition.reason, &condition.message, None).await;
     }
     Ok(())
 }
@@ -72,13 +73,15 @@ fn is_progress(reason: &str) -> bool {
     .contains(&reason)
 }
 
-/// Publishes an Event about the object.
+/// Publishes an Event about the object, and what else it is about. Events that differ in their note only are
+/// counted as one, with the first one's note.
 pub(crate) async fn publish(
     cluster: &SocketIoCluster,
     context: &Context,
     type_: EventType,
     reason: &str,
     note: &str,
+    related: Option<&ObjectReference>,
 ) {
     context.metrics.event(match type_ {
         EventType::Normal => "Normal",
@@ -90,7 +93,7 @@ pub(crate) async fn publish(
         // The API takes no more.
         note: Some(note.chars().take(1000).collect()),
         action: "Reconcile".to_owned(),
-        secondary: None,
+        secondary: related.cloned(),
     };
     if let Err(error) = context.recorder.publish(&event, &cluster.object_ref(&())).await {
         tracing::warn!(%error, reason, "cannot publish an Event");

@@ -11,6 +11,8 @@
 //!
 //! A certificate of a cluster is valid for the names [`peer_name`] gives.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
@@ -29,6 +31,9 @@ pub const CA_FILE: &str = "ca.crt";
 pub const CERTIFICATE_FILE: &str = "tls.crt";
 /// The name of the file with the private key of that certificate, as PEM.
 pub const KEY_FILE: &str = "tls.key";
+
+/// The longest window of a paced close, in seconds.
+const CLOSE_OVER_MOST: u32 = 3600;
 
 /// What a sidecar does with sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +77,20 @@ pub struct Config {
     /// The networks of the edges whose `X-Forwarded-For` is believed; default none.
     #[serde(default)]
     pub trusted_proxies: Vec<IpNet>,
+    /// A paced close: from the moment that a sidecar applies this, it ends the sessions that run through
+    /// it so that their clients come back, spread over so many seconds, 1 to 3600; default: nothing is
+    /// closed. While it stands here, no tags are given out, whatever the mode says.
+    ///
+    /// - A session with a tag, whatever it runs over, has a moment of its own, the same at every
+    ///   sidecar. A request of it that starts later goes to the local application with its tag on, as one
+    ///   for a session that nobody knows; its WebSocket ends.
+    /// - Any other WebSocket that was open when the close began ends at a moment of its own. One that was
+    ///   opened later stays: it belongs to what comes next. So do polling sessions without a tag.
+    /// - The window begins when a configuration with this field is applied after one without it, or when
+    ///   the sidecar starts with it, and goes on through every later one that has it; another number
+    ///   moves its end. Without the field again, what has not been closed goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close_over: Option<u32>,
 }
 
 fn default_path() -> String {
@@ -115,6 +134,12 @@ pub enum ConfigRefusal {
     /// No revision, so that nobody could tell whether it was applied.
     #[error("{CONFIG_FILE}: revision is empty; give each change another one, such as a counter")]
     NoRevision,
+    /// A window of a length that makes no sense.
+    #[error(
+        "{CONFIG_FILE}: closeOver is {0}; give the seconds over which sessions are to be closed, 1 to \
+         {CLOSE_OVER_MOST}, or leave it out"
+    )]
+    CloseOver(u32),
     /// A key that is not base64.
     #[error("{TAG_KEYS_FILE}: key {0} is not base64; make one with `openssl rand -base64 32`")]
     KeyEncoding(u8),
@@ -148,6 +173,9 @@ impl Settings {
         if config.revision.is_empty() {
             return Err(ConfigRefusal::NoRevision);
         }
+        if let Some(seconds) = config.close_over.filter(|seconds| !(1..=CLOSE_OVER_MOST).contains(seconds)) {
+            return Err(ConfigRefusal::CloseOver(seconds));
+        }
         let path = EngineIoPath::new(&config.path).map_err(ConfigRefusal::Path)?;
         let tag_keys: TagKeys = serde_json::from_slice(tag_keys)
             .map_err(|error| ConfigRefusal::Json { file: TAG_KEYS_FILE, error })?;
@@ -162,6 +190,18 @@ impl Settings {
                 refusal => ConfigRefusal::Keys(refusal),
             })?;
         Ok(Self { config, path, keys })
+    }
+
+    /// Over how long sessions are to be closed, if they are.
+    #[must_use]
+    pub fn close_over(&self) -> Option<Duration> {
+        self.config.close_over.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// Whether new sessions are given tags.
+    #[must_use]
+    pub fn gives_tags(&self) -> bool {
+        self.config.mode == Mode::Enforce && self.config.close_over.is_none()
     }
 
     /// The address to append to `X-Forwarded-For` for a connection from `peer`, if any.
@@ -230,6 +270,21 @@ mod tests {
                 KEYS,
                 "config.json: invalid IP address",
             ),
+            (
+                r#"{"revision":"1","cluster":"c","closeOver":0}"#,
+                KEYS,
+                "config.json: closeOver is 0; give the seconds over which sessions are to be closed, 1 to 3600, or",
+            ),
+            (
+                r#"{"revision":"1","cluster":"c","closeOver":3601}"#,
+                KEYS,
+                "config.json: closeOver is 3601; give",
+            ),
+            (
+                r#"{"revision":"1","cluster":"c","closeOver":-1}"#,
+                KEYS,
+                "config.json: invalid value: integer `-1`",
+            ),
             (good, "{}", "tag-keys.json: missing field `sealWith`"),
             (good, r#"{"sealWith":1,"keys":[{"id":1,"key":"!"}]}"#, "tag-keys.json: key 1 is not base64"),
             (
@@ -241,6 +296,21 @@ mod tests {
         ] {
             let said = refusal(config, keys);
             assert!(said.contains(says), "{said:?} should say {says:?}");
+        }
+    }
+
+    #[test]
+    fn while_sessions_are_closed_none_is_given_a_tag() {
+        for (more, gives_tags, close_over) in [
+            ("", false, None),
+            (r#","mode":"Observe""#, false, None),
+            (r#","mode":"Enforce""#, true, None),
+            (r#","mode":"Enforce","closeOver":3600"#, false, Some(Duration::from_secs(3600))),
+            (r#","closeOver":1"#, false, Some(Duration::from_secs(1))),
+        ] {
+            let config = format!(r#"{{"revision":"1","cluster":"c"{more}}}"#);
+            let settings = Settings::parse(config.as_bytes(), KEYS.as_bytes()).unwrap();
+            assert_eq!((settings.gives_tags(), settings.close_over()), (gives_tags, close_over), "{config}");
         }
     }
 

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::engine_io::{EngineIoPath, EngineIoRequest, Sid, Transport};
 use crate::owner_tag::{KeyRing, Owner};
+use crate::pace::Closing;
 use crate::session_id::SidHash;
 
 /// Where a request goes.
@@ -35,6 +36,10 @@ pub enum Local {
     UntaggableHandshake,
     /// A session whose tag names this pod.
     Owned(Tagged),
+    /// A session whose turn in a paced close has come, wherever it is owned. The tag stays on the sid,
+    /// which so is one that the application does not know, and it says so in its own dialect and with its
+    /// own CORS fields.
+    Closed(Tagged),
     /// A sid without a tag that opens: the application's own to know.
     Untagged(SidHash),
 }
@@ -68,6 +73,8 @@ pub struct Rules<'r> {
     pub keys: &'r KeyRing,
     /// This pod, as tags name it.
     pub own: &'r Owner,
+    /// The paced close, if one is under way.
+    pub closing: Option<Closing>,
 }
 
 impl Rules<'_> {
@@ -95,6 +102,9 @@ impl Rules<'_> {
             return Decision::Local(Local::Untagged(SidHash::of(&param.decoded())));
         };
         let tagged = Tagged { owner, tag_span: split.tag_span, sid_hash: SidHash::of(&split.sid) };
+        if self.closing.is_some_and(|closing| closing.has_come(tagged.sid_hash)) {
+            return Decision::Local(Local::Closed(tagged));
+        }
         if owner == *self.own { Decision::Local(Local::Owned(tagged)) } else { Decision::Forward(tagged) }
     }
 
@@ -103,6 +113,10 @@ impl Rules<'_> {
     pub fn decide_for_peer(&self, method: &str, target: &str) -> Decision {
         match self.decide(method, target) {
             owned @ Decision::Local(Local::Owned(_)) => owned,
+            // Its turn came here first, or while the request was on its way.
+            Decision::Local(Local::Closed(tagged)) if tagged.owner == *self.own => {
+                Decision::Local(Local::Closed(tagged))
+            }
             _ => Decision::Reject(Rejection::NotOwner),
         }
     }
@@ -112,6 +126,8 @@ impl Rules<'_> {
 mod tests {
     use super::*;
     use crate::owner_tag::PodDigest;
+    use crate::pace::Lot;
+    use std::time::Duration;
 
     fn owner(ip: &str, uid: &str) -> Owner {
         Owner { ip: ip.parse().unwrap(), pod: PodDigest::of_uid(uid), app_port: 3000 }
@@ -133,7 +149,7 @@ mod tests {
         }
 
         fn rules(&self) -> Rules<'_> {
-            Rules { path: &self.path, keys: &self.keys, own: &self.own }
+            Rules { path: &self.path, keys: &self.keys, own: &self.own, closing: None }
         }
 
         fn target(&self, sid: &str, owner: &Owner) -> String {
@@ -205,6 +221,41 @@ mod tests {
     fn two_sids_are_refused() {
         let target = "/socket.io/?EIO=4&transport=polling&sid=a&sid=b";
         assert_eq!(Here::new().rules().decide("GET", target), Decision::Reject(Rejection::AmbiguousSid));
+    }
+
+    #[test]
+    fn a_session_whose_turn_has_come_is_closed_wherever_it_is_owned() {
+        let here = Here::new();
+        let there = owner("10.0.0.2", "there");
+        let window = Duration::from_secs(100);
+        let moment = Lot::of_session(SidHash::of("a")).moment(window);
+        let at = |elapsed| Rules { closing: Some(Closing { window, elapsed }), ..here.rules() };
+        let (before, after) = (at(moment - Duration::from_nanos(1)), at(moment));
+        for owner in [&here.own, &there] {
+            let target = here.target("a", owner);
+            assert_eq!(before.decide("GET", &target), here.rules().decide("GET", &target));
+            let Decision::Local(Local::Closed(tagged)) = after.decide("POST", &target) else {
+                panic!("not closed")
+            };
+            assert_eq!((tagged.owner, tagged.sid_hash), (*owner, SidHash::of("a")));
+        }
+        let for_peer = |owner| after.decide_for_peer("GET", &here.target("a", owner));
+        assert!(matches!(for_peer(&here.own), Decision::Local(Local::Closed(_))));
+        assert_eq!(for_peer(&there), Decision::Reject(Rejection::NotOwner), "still not its owner");
+    }
+
+    #[test]
+    fn a_close_leaves_alone_what_has_no_tag() {
+        let here = Here::new();
+        let closing = Some(Closing { window: Duration::from_secs(1), elapsed: Duration::MAX });
+        let over = Rules { closing, ..here.rules() };
+        for target in
+            ["/", "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=4&sid=a", "/socket.io/?sid=a.b"]
+        {
+            assert_eq!(over.decide("GET", target), here.rules().decide("GET", target), "{target}");
+        }
+        let preflight = here.target("a", &here.own);
+        assert_eq!(over.decide("OPTIONS", &preflight), Decision::Local(Local::Other));
     }
 
     #[test]

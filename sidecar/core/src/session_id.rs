@@ -19,6 +19,12 @@ impl SidHash {
     pub fn of(sid: &str) -> Self {
         Self(truncated_sha256(sid.as_bytes()))
     }
+
+    /// The 8 bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0
+    }
 }
 
 impl fmt::Display for SidHash {

@@ -19,6 +19,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socketio_sidecar_core::http1::{MAX_HEAD, Malformed};
+use socketio_sidecar_core::websocket::Messages;
 
 use super::request::Request;
 use crate::io::{Conn, Outbox, StallAlarm};
@@ -30,8 +31,8 @@ use answer::Phase;
 pub(super) enum Outcome {
     /// The answer is complete.
     Complete(Completed),
-    /// 101: both connections now carry WebSocket frames.
-    Switched,
+    /// 101: both connections now carry WebSocket frames, of which these were passed with it.
+    Switched(Messages),
 }
 
 /// A complete answer.
@@ -122,7 +123,7 @@ impl<'c> Exchange<'c> {
             let answered = self.receive_answer(cx)? | self.send_answer(cx)?;
             if self.to_client.is_empty() {
                 match self.phase {
-                    Phase::Switched => return Poll::Ready(Ok(Outcome::Switched)),
+                    Phase::Switched(messages) => return Poll::Ready(Ok(Outcome::Switched(messages))),
                     Phase::Complete => return Poll::Ready(Ok(self.complete())),
                     _ => {}
                 }

@@ -60,10 +60,13 @@ impl Request {
             Side::Client => rules.decide(head.method, head.target),
             Side::Peer => rules.decide_for_peer(head.method, head.target),
         };
-        let mode = applied.settings.config.mode;
         let reading = match &decision {
-            Decision::Local(Local::Handshake) if mode == Mode::Enforce => Reading::Tag(applied.clone()),
-            Decision::Local(Local::Untagged(_)) if mode == Mode::Observe => Reading::Observe,
+            Decision::Local(Local::Handshake) if applied.settings.gives_tags() => {
+                Reading::Tag(applied.clone())
+            }
+            Decision::Local(Local::Untagged(_)) if applied.settings.config.mode == Mode::Observe => {
+                Reading::Observe
+            }
             _ => Reading::Pass,
         };
         let hop = RequestHop {

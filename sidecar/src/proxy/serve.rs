@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use socketio_sidecar_core::http1::{MAX_HEAD, Malformed, find_head_end};
-use socketio_sidecar_core::ownership::{Decision, Local};
-use socketio_sidecar_core::session_id::SidHash;
+use socketio_sidecar_core::ownership::Decision;
+use socketio_sidecar_core::websocket::Messages;
 
 use super::exchange::{Completed, Exchange, Failure, Outcome};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::route::{NoWay, Onward, Way};
-use super::tunnel::{End, Tunnel};
+use super::tunnel::Tunnel;
+use super::websocket::WebSocket;
 use super::{Proxy, Side};
 use crate::io::{Conn, Outbox};
-use crate::metrics::Counted;
 use crate::settings::Applied;
 use crate::shutdown::Stage;
 
@@ -34,7 +34,7 @@ enum Next {
     Close,
     /// It breaks, so that nobody takes half an answer for a whole one.
     Abort,
-    Tunnel(Conn, Way),
+    Tunnel(Conn, Messages, Way),
 }
 
 /// Serves `client` until it ends. What is `held` goes with the connection, into the tunnel too.
@@ -73,14 +73,11 @@ pub(super) async fn serve<H: Send + 'static>(
             Ok(Next::Request) => {}
             Ok(Next::Close) => return client.linger().await,
             Ok(Next::Abort) => return client.abort(),
-            Ok(Next::Tunnel(onward, way)) => {
+            Ok(Next::Tunnel(onward, messages, way)) => {
+                let tunnel = Tunnel::new(client, onward, messages, proxy.timeouts.stall);
                 // A task of its own, so that a tunnel does not keep the space that requests need.
-                let open = Counted::new(proxy.metrics.tunnels.with_label_values(&[way.label()]));
-                let tunnel = Tunnel::new(client, onward, proxy.timeouts.stall);
-                let about = About { way, session: session_of(&decision), peer, side };
-                return proxy
-                    .shutdown
-                    .spawn_tunnel(|deadline| run_tunnel(open, tunnel, about, deadline, held));
+                let websocket = WebSocket::new(&proxy, tunnel, (way, &decision), (peer, side), held);
+                return proxy.shutdown.spawn_tunnel(|deadline| websocket.run(deadline));
             }
             Err(refusal) => return refuse(&proxy, client, peer, side, refusal, to_head).await,
         }
@@ -155,7 +152,7 @@ async fn answer(
         let exchange = Exchange::new(client, &mut onward, &mut request, &mut to_client, shutdown, stall);
         let ended = exchange.run().await;
         let failure = match ended {
-            Ok(Outcome::Switched) => return Ok(Next::Tunnel(onward, way)),
+            Ok(Outcome::Switched(messages)) => return Ok(Next::Tunnel(onward, messages, way)),
             Ok(Outcome::Complete(completed)) => {
                 let seconds = match way {
                     Way::App => &proxy.metrics.local_seconds,
@@ -238,48 +235,4 @@ async fn refuse(
     if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await {
         client.linger().await;
     }
-}
-
-fn session_of(decision: &Decision) -> Option<SidHash> {
-    match decision {
-        Decision::Local(Local::Owned(tagged)) | Decision::Forward(tagged) => Some(tagged.sid_hash),
-        Decision::Local(Local::Untagged(sid_hash)) => Some(*sid_hash),
-        _ => None,
-    }
-}
-
-/// What the log says of a tunnel.
-struct About {
-    way: Way,
-    session: Option<SidHash>,
-    peer: SocketAddr,
-    side: Side,
-}
-
-/// Runs a tunnel to its end, and says so in one line.
-async fn run_tunnel<H>(
-    open: Counted,
-    mut tunnel: Tunnel,
-    about: About,
-    deadline: impl Future<Output = ()>,
-    held: H,
-) {
-    let started = Instant::now();
-    let end = tokio::select! {
-        end = tunnel.run() => end,
-        () = deadline => End::Shutdown,
-    };
-    tracing::info!(
-        peer = %about.peer,
-        from = about.side.label(),
-        to = about.way.label(),
-        session = about.session.map(tracing::field::display),
-        seconds = started.elapsed().as_secs(),
-        bytes_up = tunnel.bytes_up(),
-        bytes_down = tunnel.bytes_down(),
-        ended_by = end.label(),
-        "WebSocket closed"
-    );
-    tunnel.close(end).await;
-    drop((open, held));
 }

@@ -72,6 +72,16 @@ pub fn start_client(engine: &str, transport: &str, to: SocketAddr, arguments: &[
     Process::start("the client", &mut command)
 }
 
+/// Starts so many clients of `engine` that reconnect, and waits until all are connected.
+pub async fn returning_clients(engine: &str, transport: &str, to: SocketAddr, clients: usize) -> Process {
+    let mut command = node("tests/integration/node/returning.js");
+    let (url, clients) = (format!("http://{to}"), clients.to_string());
+    command.args(["--engine", engine, "--transport", transport, "--url", &url, "--clients", &clients]);
+    let mut process = Process::start(&format!("the {engine} clients over {transport}"), &mut command);
+    process.line_with("all connected").await;
+    process
+}
+
 /// Runs a client to its end and returns its result.
 pub async fn client(engine: &str, transport: &str, to: SocketAddr, arguments: &[&str]) -> Value {
     result_of(start_client(engine, transport, to, arguments)).await

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use socketio_sidecar_core::handshake::{MAX_ANSWER, tag_answer};
 use socketio_sidecar_core::hop::{ResponseHop, write_response};
 use socketio_sidecar_core::http1::{Body, Framing, Malformed, ResponseHead, find_head_end, header_slots};
+use socketio_sidecar_core::websocket::Messages;
 
 use super::{Exchange, Failure};
 use crate::proxy::request::Reading;
@@ -35,7 +36,8 @@ pub(super) enum Phase {
     /// Passing the body.
     Passing(Body),
     Complete,
-    Switched,
+    /// To WebSocket frames, of which these came with the head.
+    Switched(Messages),
 }
 
 impl Default for Phase {
@@ -47,7 +49,7 @@ impl Default for Phase {
 impl Phase {
     /// Nothing more is to come.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self, Self::Complete | Self::Switched)
+        matches!(self, Self::Complete | Self::Switched(_))
     }
 
     /// The answer has begun, and the client has seen none of it.
@@ -66,7 +68,7 @@ impl Exchange<'_> {
                 Phase::Head { .. } => self.receive_head()?,
                 Phase::Collecting { .. } => self.collect(false)?,
                 Phase::Passing(_) => self.pass(cx)?,
-                Phase::Complete | Phase::Switched => break,
+                Phase::Complete | Phase::Switched(_) => break,
             };
             if stepped {
                 progress = true;
@@ -119,7 +121,7 @@ impl Exchange<'_> {
         let head = head.map_err(Failure::BadAnswer)?;
         let hop = ResponseHop { close, to_http_1_0: rules.to_http_1_0, content_length: None };
         let next = match head.status {
-            101 if rules.websocket => Phase::Switched,
+            101 if rules.websocket => Phase::Switched(Messages::default()),
             101 => return Err(Failure::BadAnswer(Malformed::Syntax)),
             100..200 => {
                 if *interim == INTERIM_MOST {
@@ -157,7 +159,8 @@ impl Exchange<'_> {
                     self.phase = Phase::Complete;
                 }
             }
-            Phase::Switched => {
+            Phase::Switched(messages) => {
+                messages.follow(self.onward.inbox());
                 self.to_client.push(self.onward.inbox());
                 self.onward.take(self.onward.inbox().len());
             }
