@@ -8,13 +8,13 @@ use support::deployment::{ModeSummary, Summary};
 pub(crate) const NEXT_STEPS: &str = "\
 The cluster is up until Ctrl-C. From another terminal, here:
 
-  target/debug/cluster exec -- kubectl -n chat get pods
-  target/debug/cluster exec -- kubectl -n chat scale deployment chat-with --replicas=5
-  target/debug/cluster exec -- kubectl -n chat logs deployment/chat-with -c socketio-sidecar
-  target/debug/cluster exec -- sh -c 'kubectl get --raw /api/v1/namespaces/chat/pods/$(kubectl \\
-      -n chat get pods -l app.kubernetes.io/name=chat-with -o name | head -1 | cut -d/ -f2):7902/proxy/metrics'
+  target/debug/cluster exec -- kubectl -n chat get socketiocluster,pods
+  target/debug/cluster exec -- kubectl -n chat describe socketiocluster chat
+  target/debug/cluster exec -- kubectl -n chat scale deployment chat --replicas=5
+  target/debug/cluster exec -- kubectl -n chat logs deployment/chat -c socketio-sidecar
   target/debug/cluster exec -- sh -c 'node tests/load/load.js --mix --clients 30 --duration 10s --url \\
-      http://$(kubectl -n chat get service chat-with -o jsonpath={.spec.clusterIP})'   # or chat-without
+      http://$(kubectl -n chat get service chat -o jsonpath={.spec.clusterIP})'
+  target/debug/cluster exec -- kubectl -n chat delete socketiocluster chat   # all is as it was before
 
 ";
 

@@ -143,11 +143,14 @@ fn every_rule_refuses_what_cannot_work_and_says_what_to_do() {
         let said = try_out(&with(&spec)).expect_err(&spec.to_string());
         refused(&spec, &said, expected);
     }
-    let mut long = least();
-    long["metadata"]["name"] = "c".repeat(41).into();
-    refused(&json!("a long name"), &try_out(&long).unwrap_err(), "choose a shorter one");
-    long["metadata"]["name"] = "c".repeat(40).into();
-    try_out(&long).unwrap();
+    let mut named = least();
+    for name in [&"c".repeat(41), "chat.a", "1chat"] {
+        named["metadata"]["name"] = name.into();
+        let said = try_out(&named).unwrap_err();
+        refused(&json!(name), &said, "names of Services are derived from metadata.name");
+    }
+    named["metadata"]["name"] = "c".repeat(40).into();
+    try_out(&named).unwrap();
     api.create();
     for (before, after, expected) in objects::refused_changes() {
         kubectl(&["replace", "--filename=-"], Some(&with(&before).to_string())).unwrap_or_else(|error| {

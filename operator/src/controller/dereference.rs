@@ -8,10 +8,11 @@ use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::api::ListParams;
-use kube::core::{DynamicObject, Selector};
+use kube::core::{DynamicObject, PartialObjectMeta, Selector, SelectorExt};
 use kube::{Api, ResourceExt};
 
 use super::Context;
+use super::build::resource::client_service;
 use super::error::Error;
 use super::names;
 use super::pods::Pods;
@@ -26,6 +27,8 @@ pub(crate) struct Observed {
     pub(crate) workload: Option<Workload>,
     /// Its pods.
     pub(crate) pods: Pods,
+    /// Pods that a Service which is about to be taken over selects, and that are not the workload's.
+    pub(crate) other_pods: Vec<String>,
     /// The client Service, ours or the user's.
     pub(crate) client_service: Option<Service>,
     /// Its endpoints.
@@ -89,6 +92,7 @@ pub(crate) async fn dereference(
             observed.reports = revisions::fetch(&observed.pods.with_sidecar).await;
         }
     }
+    observed.other_pods = fetch_other_pods(cluster, context, &observed).await?;
     dereference_ingress(cluster, context, &mut observed).await?;
     Ok(observed)
 }
@@ -151,11 +155,35 @@ async fn fetch_pods(
     now: Timestamp,
 ) -> Result<Pods, Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
-    // A selector that the API server took is one that can be written down again.
-    let selector = Selector::try_from(workload.selector.clone()).unwrap_or_default();
-    let params = ListParams::default().labels_from(&selector);
+    let params = ListParams::default().labels_from(&selector_of(workload));
     let pods = api.list(&params).await.map_err(Error::api("listing pods"))?;
     Ok(Pods::read(&pods.items, &cluster.name_any(), cluster.spec.app.port, now))
+}
+
+/// A selector that the API server took is one that can be written down again.
+fn selector_of(workload: &Workload) -> Selector {
+    Selector::try_from(workload.selector.clone()).unwrap_or_default()
+}
+
+async fn fetch_other_pods(
+    cluster: &SocketIoCluster,
+    context: &Context,
+    observed: &Observed,
+) -> Result<Vec<String>, Error> {
+    let (Some(service), Some(workload)) = (&observed.client_service, &observed.workload) else {
+        return Ok(Vec::new());
+    };
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
+    // Once it leads to sidecars, it selects none but this object's.
+    if !cluster.spec.edge.service.take_over || client_service::is_routed(service) || selector.is_empty() {
+        return Ok(Vec::new());
+    }
+    let api: Api<PartialObjectMeta<Pod>> =
+        Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
+    let params = ListParams::default().labels_from(&selector.into_iter().collect());
+    let pods = api.list(&params).await.map_err(Error::api("listing the pods that the Service selects"))?;
+    let own = selector_of(workload);
+    Ok(pods.items.iter().filter(|pod| !own.matches(pod.labels())).map(ResourceExt::name_any).collect())
 }
 
 async fn fetch_endpoints(

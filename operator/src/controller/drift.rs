@@ -9,9 +9,13 @@ use serde_json::Value;
 /// element by element; what the API server added is no difference.
 pub(crate) fn holds(desired: &Value, live: &Value) -> bool {
     match (desired, live) {
-        (Value::Object(desired), Value::Object(live)) => desired
-            .iter()
-            .all(|(key, value)| live.get(key).map_or_else(|| is_empty(value), |live| holds(value, live))),
+        (Value::Object(desired), Value::Object(live)) => {
+            desired.iter().all(|(key, value)| match live.get(key) {
+                None => is_empty(value),
+                Some(live) if key == "requests" || key == "limits" => same_quantities(value, live),
+                Some(live) => holds(value, live),
+            })
+        }
         (Value::Array(desired), Value::Array(live))
             if desired.iter().all(|one| one.get("name").is_some()) =>
         {
@@ -25,6 +29,43 @@ pub(crate) fn holds(desired: &Value, live: &Value) -> bool {
         }
         (desired, live) => desired == live,
     }
+}
+
+/// Whether amounts of resources are the same: the API server writes `1000m` as `1`.
+fn same_quantities(desired: &Value, live: &Value) -> bool {
+    let (Some(desired), Some(live)) = (desired.as_object(), live.as_object()) else { return desired == live };
+    desired.iter().all(|(name, desired)| {
+        live.get(name).is_some_and(|live| match (amount(desired), amount(live)) {
+            (Some(desired), Some(live)) => (desired - live).abs() <= f64::EPSILON * live.abs(),
+            _ => desired == live,
+        })
+    })
+}
+
+/// The amount that a quantity stands for (the API's `Quantity`: a number and a suffix).
+fn amount(quantity: &Value) -> Option<f64> {
+    const SUFFIXES: [(&str, f64); 16] = [
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("Ei", 1_152_921_504_606_846_976.0),
+        ("n", 1e-9),
+        ("u", 1e-6),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("E", 1e18),
+        ("", 1.0),
+    ];
+    let text = quantity.as_str()?;
+    SUFFIXES
+        .iter()
+        .find_map(|(suffix, factor)| Some(text.strip_suffix(suffix)?.parse::<f64>().ok()? * factor))
 }
 
 /// The API server leaves out what is empty.
@@ -76,6 +117,23 @@ mod tests {
             (json!({"spec": {"hosts": ["b", "a"]}}), false),
         ] {
             assert_eq!(holds(&desired, &live), expected, "{desired}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_compared_however_they_are_written() {
+        let with = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
+        for (desired, live, expected) in [
+            ("1000m", "1", true),
+            ("0.5", "500m", true),
+            ("1024Mi", "1Gi", true),
+            ("1e3", "1k", true),
+            ("1", "2", false),
+            ("1M", "1Mi", false),
+            ("odd", "odd", true),
+            ("odd", "1", false),
+        ] {
+            assert_eq!(holds(&with(desired), &with(live)), expected, "{desired} {live}");
         }
     }
 

@@ -10,6 +10,7 @@ use super::build::edge::{Program, Provider, program};
 use super::build::resource::{client_service, user_ingress};
 use super::dereference::{Observed, belongs_to};
 use super::names::{self, CLUSTER_LABEL, SIDECAR};
+use super::plan::list;
 use super::status::ConditionType;
 use super::workload::Workload;
 use crate::crd::SocketIoCluster;
@@ -149,6 +150,26 @@ fn check_service(cluster: &SocketIoCluster, observed: &Observed, workload: &Work
                     format!(
                         "no port of Service {name} leads to port {port} of the pods; set app.port to the port that \
                          the application listens on, or let a port of the Service lead there"
+                    ),
+                );
+            }
+            let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+            if !selector.is_some_and(|selector| workload.is_selected_by(selector)) {
+                return unresolved(
+                    "ServiceElsewhere",
+                    format!(
+                        "Service {name} does not select the pods of this workload; name one that does in a new \
+                         SocketIoCluster, or correct its selector"
+                    ),
+                );
+            }
+            if !observed.other_pods.is_empty() {
+                return unresolved(
+                    "ServiceShared",
+                    format!(
+                        "Service {name} also selects pods that are not of this workload ({}), which would get no more \
+                         traffic; give them a Service of their own",
+                        list(&observed.other_pods)
                     ),
                 );
             }

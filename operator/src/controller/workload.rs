@@ -1,5 +1,7 @@
 //! The workload as it is: what of it matters here, whichever kind it is. Pure.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -8,7 +10,7 @@ use kube::core::{ApiResource, DynamicObject};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::names::{APPLIED_ANNOTATION, SIDECAR};
+use super::names::{APPLIED_ANNOTATION, CLUSTER_LABEL, SIDECAR};
 use crate::crd::v1alpha1::WorkloadKind;
 
 /// A workload.
@@ -83,6 +85,15 @@ impl Workload {
     pub(crate) fn port_named(&self, name: &str) -> Option<i32> {
         let ports = self.pod()?.containers.iter().flat_map(|container| container.ports.iter().flatten());
         ports.filter(|port| port.name.as_deref() == Some(name)).map(|port| port.container_port).next()
+    }
+
+    /// Whether a Service with this selector has its pods among those that it selects.
+    pub(crate) fn is_selected_by(&self, selector: &BTreeMap<String, String>) -> bool {
+        let labels = self.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
+        let has = |name: &str, value: &str| {
+            labels.and_then(|labels| labels.get(name)).is_some_and(|it| it == value)
+        };
+        !selector.is_empty() && selector.iter().all(|(name, value)| name == CLUSTER_LABEL || has(name, value))
     }
 
     /// Whether a Service's `target` is `port` of the pods.

@@ -40,8 +40,9 @@ pub use status::{SocketIoClusterStatus, Step};
     printcolumn(name = "Pods", type_ = "string", json_path = ".status.pods"),
     printcolumn(name = "Edge", type_ = "string", json_path = ".status.edge"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new("size(self.metadata.name) <= 40")
-        .message("metadata.name is longer than 40 characters, and names are derived from it; choose a shorter one")
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')").message(
+        "names of Services are derived from metadata.name, so it has at most 40 lower-case letters, digits and -, and begins with a letter; choose another"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SocketIoClusterSpec {

@@ -89,7 +89,7 @@ fn a_service_is_taken_over_by_consent_only_and_only_one_that_leads_to_the_applic
     let service = |target: i32, annotations: &Value| Observed {
         client_service: object(json!({
             "metadata": {"name": "web", "annotations": annotations},
-            "spec": {"ports": [{"port": 80, "targetPort": target}]},
+            "spec": {"selector": {"app": "chat"}, "ports": [{"port": 80, "targetPort": target}]},
         })),
         ..observed()
     };
@@ -98,6 +98,15 @@ fn a_service_is_taken_over_by_consent_only_and_only_one_that_leads_to_the_applic
     let (_, reason, message) = refusal(&theirs, &service(8080, &json!({})));
     assert_eq!(reason, "NoSuchPort");
     assert!(message.contains("no port of Service web leads to port 3000"), "{message}");
+    let mut elsewhere = service(3000, &json!({}));
+    let selector =
+        elsewhere.client_service.as_mut().unwrap().spec.as_mut().unwrap().selector.as_mut().unwrap();
+    selector.insert("app".to_owned(), "other".to_owned());
+    assert_eq!(refusal(&theirs, &elsewhere).1, "ServiceElsewhere");
+    let shared = Observed { other_pods: vec!["canary-1".to_owned()], ..service(3000, &json!({})) };
+    let (_, reason, message) = refusal(&theirs, &shared);
+    assert_eq!(reason, "ServiceShared");
+    assert!(message.contains("(canary-1)"), "{message}");
     let taken = json!({names::ORIGINAL_ANNOTATION: r#"{"by":"another","ports":{"80/TCP":3000}}"#});
     assert_eq!(refusal(&theirs, &service(7900, &taken)).1, "ServiceTaken");
     let others: [Box<SocketIoCluster>; 0] = [];
