@@ -11,12 +11,15 @@
 
 mod apply;
 mod build;
+#[cfg(test)]
+mod conditions_page;
 mod contest;
 mod dereference;
 mod drift;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod give_back;
 mod names;
 mod pass;
 mod patch_status;
@@ -45,6 +48,8 @@ pub use error::Error;
 
 /// How many objects are looked at at once.
 const CONCURRENCY: u16 = 8;
+/// How long an object is left alone after something about it changed, since more will.
+const DEBOUNCE: Duration = Duration::from_millis(500);
 /// How often an object is looked at although nothing happened: Secrets are not watched, so that the
 /// operator need not be allowed to list them.
 const RESYNC: Duration = Duration::from_secs(60);
@@ -103,11 +108,16 @@ pub async fn run(
             clusters,
         };
         controller
-            .with_config(Config::default().concurrency(CONCURRENCY))
+            .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
             .graceful_shutdown_on(shutdown.clone())
             .run(reconcile, error_policy, Arc::new(context))
-            // What a pass said was logged and counted in it.
-            .for_each(|_| std::future::ready(()))
+            .for_each(|outcome| {
+                // What a pass said was logged and counted in it.
+                if let Err(error @ kube::runtime::controller::Error::QueueError(_)) = outcome {
+                    tracing::warn!(%error, "cannot watch; it is tried again");
+                }
+                std::future::ready(())
+            })
     });
     let controllers = join_all(controllers);
     tokio::select! {

@@ -156,14 +156,19 @@ impl Credentials {
         files.into_iter().map(|(name, content)| (name.to_owned(), ByteString(content.into_bytes()))).collect()
     }
 
-    /// The next change that is due, if any, for sidecars that have all applied what is in force.
-    pub(crate) fn next(&self, terms: Terms<'_>) -> Result<Option<Self>, CredentialsFailure> {
+    /// The next change that is due, if any. `followed`: all sidecars have applied what is in force, which
+    /// every change of a CA waits for; a new leaf under a CA that they trust already does not.
+    pub(crate) fn next(&self, terms: Terms<'_>, followed: bool) -> Result<Option<Self>, CredentialsFailure> {
         let mut next = self.clone();
+        let trusted_longer = self.authority.signed_leaf && self.trusted.len() == 1;
+        if !followed && !trusted_longer {
+            return Ok(None);
+        }
         if !self.authority.signed_leaf {
             next.issue(terms)?;
         } else if self.trusted.len() > 1 {
             next.trusted.drain(..self.trusted.len() - 1);
-        } else if terms.has_less_left(self.authority.not_after, CA_RENEW) {
+        } else if followed && terms.has_less_left(self.authority.not_after, CA_RENEW) {
             let (authority, certificate) = Authority::generate(terms)?;
             let leaf_not_after = self.authority.leaf_not_after;
             next.authority = Authority { leaf_not_after, ..authority };
@@ -244,11 +249,13 @@ mod tests {
     #[test]
     fn a_leaf_is_renewed_when_a_third_of_its_time_is_left_and_nothing_else_changes() {
         let made = Credentials::generate(at(0)).unwrap();
-        assert!(made.next(at(59)).unwrap().is_none());
-        let renewed = made.next(at(61)).unwrap().unwrap();
+        assert!(made.next(at(59), true).unwrap().is_none());
+        let renewed = made.next(at(61), true).unwrap().unwrap();
         assert_eq!(changed(&made, &renewed), [CERTIFICATE_FILE, KEY_FILE]);
-        assert!(renewed.next(at(61)).unwrap().is_none());
-        assert!(renewed.next(at(122)).unwrap().is_some());
+        assert!(renewed.next(at(61), true).unwrap().is_none());
+        // A pod that lags must not let the others' certificate end.
+        assert!(made.next(at(61), false).unwrap().is_some());
+        assert!(renewed.next(at(122), true).unwrap().is_some());
     }
 
     #[test]
@@ -258,7 +265,9 @@ mod tests {
         let mut seen = Vec::new();
         // The leaf of year 0 has ended long before; it is renewed last, since order is what matters.
         now.authority.leaf_not_after = at(year_8 + 90).now;
-        while let Some(next) = now.next(at(year_8)).unwrap() {
+        assert!(now.next(at(year_8), false).unwrap().is_none());
+        while let Some(next) = now.next(at(year_8), true).unwrap() {
+            assert!(seen.len() > 1 || next.next(at(year_8), false).unwrap().is_none());
             seen.push((changed(&now, &next), next.trusted.len()));
             now = next;
         }
@@ -273,7 +282,7 @@ mod tests {
         assert_eq!(changed(&made, &now), [CA_FILE]);
         assert_eq!(now.trusted[0], made.trusted[0]);
         let mut rounds = 0;
-        while let Some(next) = now.next(at(1)).unwrap() {
+        while let Some(next) = now.next(at(1), true).unwrap() {
             assert!(!changed(&now, &next).contains(&TAG_KEYS_FILE.to_owned()));
             (now, rounds) = (next, rounds + 1);
         }

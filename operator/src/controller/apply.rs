@@ -8,7 +8,7 @@
 //! - [`Resources`] is taken apart without `..`, so that nothing that was built is forgotten here.
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ObjectReference, Secret, Service};
+use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -18,11 +18,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::build::resource::injection::build_rest_removal;
 use super::build::{IngressChange, Resources, ServiceChange, WorkloadChange};
-use super::dereference::{Observed, belongs_to};
+use super::dereference::Observed;
 use super::drift::{digest, holds};
 use super::error::Error;
-use super::names::{self, APPLIED_ANNOTATION, FINALIZER, MANAGER, ORIGINAL_ANNOTATION};
+use super::names::{self, APPLIED_ANNOTATION, FINALIZER, MANAGER, ORIGINAL_ANNOTATION, belongs_to};
 use super::plan::{Asks, Route};
 use crate::crd::SocketIoCluster;
 
@@ -85,6 +86,26 @@ pub(crate) async fn apply(
     Ok(applied)
 }
 
+/// Applies the Secrets alone, if they are this object's.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn apply_secrets(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    resources: Resources,
+    context: &Context,
+) -> Result<(), Error> {
+    let Resources { credentials_secret, sidecar_secret, .. } = resources;
+    if !observed.sidecar_secret.as_ref().is_some_and(|secret| belongs_to(secret, cluster)) {
+        return Ok(());
+    }
+    let own = &context.settings.namespace;
+    ensure(context, own, credentials_secret, observed.credentials_secret.as_ref()).await?;
+    let namespace = cluster.namespace().unwrap_or_default();
+    ensure(context, &namespace, sidecar_secret, observed.sidecar_secret.as_ref()).await.map(drop)
+}
+
 fn reference(kind: &str, namespace: &str, name: &str) -> ObjectReference {
     ObjectReference {
         kind: Some(kind.to_owned()),
@@ -112,7 +133,9 @@ async fn apply_ingress(
     }
     match change {
         IngressChange::Ours(ingress) => {
-            ensure(context, &namespace, *ingress, observed.ingress.as_ref()).await
+            let repaired = ensure(context, &namespace, *ingress, observed.ingress.as_ref()).await?;
+            // One that is asked for only now was not deleted by anybody.
+            Ok(repaired.filter(|_| observed.ingress.is_some()))
         }
         IngressChange::Theirs(patch) => {
             let name = names::ingress(cluster).unwrap_or_default();
@@ -124,7 +147,10 @@ async fn apply_ingress(
 }
 
 /// Applies an object of ours unless it is so already. Names it if somebody else had changed it.
-async fn ensure<K>(
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn ensure<K>(
     context: &Context,
     namespace: &str,
     desired: K,
@@ -157,7 +183,11 @@ where
     Ok((live.is_none() || unchanged).then(|| reference(&kind, namespace, &name)))
 }
 
-async fn apply_workload(
+/// Changes the workload. Names it if somebody else had taken the sidecar out.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn apply_workload(
     cluster: &SocketIoCluster,
     observed: &Observed,
     change: WorkloadChange,
@@ -177,17 +207,35 @@ async fn apply_workload(
     let doing = format!("{doing} {} {name}", resource.kind);
     // Never forced: where another manager owns what we need, a person decides.
     let params = PatchParams::apply(MANAGER);
-    if !workload.is_ours() {
+    let cluster_name = cluster.name_any();
+    if matches!(change, WorkloadChange::Inject(_)) && workload.holder() != Some(&cluster_name) {
         let dry_run = PatchParams { dry_run: true, ..params.clone() };
         api.patch(name, &dry_run, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
     }
-    api.patch(name, &params, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
+    let after = api.patch(name, &params, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
     context.metrics.write(&resource.kind, "apply");
-    let taken_out = matches!(change, WorkloadChange::Inject(_)) && !workload.is_injected();
+    if matches!(change, WorkloadChange::Remove(_))
+        && let Some(rest) = build_rest_removal(&serde_json::to_value(&after).unwrap_or_default())
+    {
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patch: Patch<Value> = Patch::Merge(rest);
+        api.patch(name, &params, &patch).await.map_err(Error::api(doing.as_str()))?;
+        context.metrics.write(&resource.kind, "patch");
+    }
+    let taken_out = matches!(change, WorkloadChange::Inject(_)) && !workload.is_injected(&cluster_name);
     Ok(taken_out.then(|| reference(&resource.kind, &namespace, name)))
 }
 
-async fn merge<K>(context: &Context, namespace: &str, name: &str, patch: &Value) -> Result<(), Error>
+/// Merges a patch into an object of the user's own (RFC 7396).
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn merge<K>(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    patch: &Value,
+) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -205,7 +253,10 @@ where
 }
 
 /// Deletes it, if it is there.
-async fn delete<K>(context: &Context, namespace: &str, name: &str) -> Result<(), Error>
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn delete<K>(context: &Context, namespace: &str, name: &str) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -236,51 +287,11 @@ pub(crate) async fn hold(cluster: &SocketIoCluster, context: &Context) -> Result
     Ok(true)
 }
 
-/// Lets the object go, and what was made for it with it: what is in its own namespace is collected by
-/// the API server, the operator's own Secret, which can name no owner there, is deleted here.
+/// Has the object keep these finalizers only.
 ///
 /// # Errors
 /// The API server's.
-pub(crate) async fn release(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
-    delete::<Secret>(context, &context.settings.namespace, &names::credentials_secret(cluster)).await?;
-    let_go(cluster, context).await
-}
-
-/// Lets the object go, and leaves all that was made for it: without an owner it is not collected.
-///
-/// # Errors
-/// The API server's.
-pub(crate) async fn retain(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    context: &Context,
-) -> Result<(), Error> {
-    let namespace = cluster.namespace().unwrap_or_default();
-    let orphaned = json!({"metadata": {"ownerReferences": null}});
-    for service in [&observed.client_service, &observed.peer_service].into_iter().flatten() {
-        if belongs_to(service, cluster) {
-            merge::<Service>(context, &namespace, &service.name_any(), &orphaned).await?;
-        }
-    }
-    if let Some(secret) = observed.sidecar_secret.as_ref().filter(|secret| belongs_to(*secret, cluster)) {
-        merge::<Secret>(context, &namespace, &secret.name_any(), &orphaned).await?;
-    }
-    if let Some(ingress) = observed.ingress.as_ref().filter(|ingress| belongs_to(*ingress, cluster)) {
-        merge::<Ingress>(context, &namespace, &ingress.name_any(), &orphaned).await?;
-    }
-    let_go(cluster, context).await
-}
-
-async fn let_go(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
-    if !cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(());
-    }
-    let left: Vec<_> =
-        cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
-    patch_finalizers(cluster, context, &left).await
-}
-
-async fn patch_finalizers(
+pub(crate) async fn patch_finalizers(
     cluster: &SocketIoCluster,
     context: &Context,
     finalizers: &[String],

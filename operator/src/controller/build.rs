@@ -115,7 +115,7 @@ pub(crate) fn build(
         peer_service: peer_service::build_peer_service(cluster),
         workload: build_workload(cluster, workload, plan.step, inputs)?,
         client_service: build_service(cluster, observed, plan.step.route()),
-        ingress: build_ingress(cluster, observed, valid),
+        ingress: build_ingress(cluster, observed, valid, plan.step.route()),
     })
 }
 
@@ -138,26 +138,30 @@ fn build_workload(
     step: Step,
     inputs: Inputs<'_>,
 ) -> Result<WorkloadChange, Error> {
-    Ok(match workload {
-        None => WorkloadChange::Leave,
-        Some(workload) if !step.injects() => match workload.is_ours() {
-            true => WorkloadChange::Remove(injection::build_removal(cluster)),
-            false => WorkloadChange::Leave,
-        },
-        // On the way out nothing is put in any more.
-        Some(workload) if inputs.contested || (step > Step::Programmed && !workload.is_ours()) => {
-            WorkloadChange::Leave
+    let Some(workload) = workload else { return Ok(WorkloadChange::Leave) };
+    Ok(match step {
+        step if !step.injects() && is_left(cluster, workload) => {
+            WorkloadChange::Remove(injection::build_removal(cluster))
         }
-        Some(_) => WorkloadChange::Inject(
+        // On the way out nothing is put in any more, nor while somebody keeps taking it out.
+        step if step > Step::Programmed || inputs.contested => WorkloadChange::Leave,
+        _ => WorkloadChange::Inject(
             injection::build_injection(cluster, inputs.image).map_err(Error::json("the sidecar"))?,
         ),
     })
 }
 
+/// Whether something of this object is left in the workload's template: the label, or a container that
+/// another field manager holds on to.
+pub(crate) fn is_left(cluster: &SocketIoCluster, workload: &Workload) -> bool {
+    let injected = cluster.status.as_ref().is_some_and(|status| status.sidecar_image.is_some());
+    injected && workload.has_part_of(&cluster.name_any())
+}
+
 fn build_service(cluster: &SocketIoCluster, observed: &Observed, route: Route) -> ServiceChange {
     let theirs = cluster.spec.edge.service.take_over;
     let patch = match (&observed.client_service, &observed.workload, route) {
-        (Some(service), _, Route::Application) if theirs => client_service::build_give_back(service),
+        (Some(service), _, Route::Application) if theirs => client_service::build_give_back(service, cluster),
         (Some(service), Some(workload), Route::Sidecars) if theirs => {
             client_service::build_take_over(service, cluster, workload)
         }
@@ -170,12 +174,19 @@ fn build_service(cluster: &SocketIoCluster, observed: &Observed, route: Route) -
     patch.map_or(ServiceChange::Leave, ServiceChange::Theirs)
 }
 
-fn build_ingress(cluster: &SocketIoCluster, observed: &Observed, valid: Option<&Valid<'_>>) -> IngressChange {
+fn build_ingress(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    valid: Option<&Valid<'_>>,
+    route: Route,
+) -> IngressChange {
     let Some(wanted) = &cluster.spec.edge.ingress else { return IngressChange::Leave };
     let program = valid.and_then(|valid| valid.edge.as_ref());
     let patch = match (program, &observed.ingress) {
-        // Being deleted: the user's own gets its annotations back.
-        (None, Some(ingress)) if wanted.take_over => user_ingress::build_give_back(ingress),
+        // Being deleted: the user's own gets its annotations back, together with the Service.
+        (None, Some(ingress)) if wanted.take_over && route == Route::Application => {
+            user_ingress::build_give_back(ingress, cluster)
+        }
         (Some(Ok(program)), Some(ingress)) if wanted.take_over => {
             user_ingress::build_take_over(ingress, cluster, program)
         }
@@ -189,10 +200,6 @@ fn build_ingress(cluster: &SocketIoCluster, observed: &Observed, valid: Option<&
 
 fn build_own_ingress(cluster: &SocketIoCluster, observed: &Observed, program: &Program) -> IngressChange {
     let Some(wanted) = &cluster.spec.edge.ingress else { return IngressChange::Leave };
-    let metadata = names::metadata(cluster, names::own_ingress(cluster));
-    let Some(owner) = metadata.owner_references.and_then(|mut owners| owners.pop()) else {
-        return IngressChange::Leave;
-    };
     let port = match (&observed.client_service, &observed.workload) {
         (Some(service), Some(workload)) if cluster.spec.edge.service.take_over => {
             client_service::port_to_application(service, workload, cluster.spec.app.port)
@@ -204,7 +211,6 @@ fn build_own_ingress(cluster: &SocketIoCluster, observed: &Observed, program: &P
         namespace: &cluster.namespace().unwrap_or_default(),
         labels: names::labels(cluster),
         annotations: program.annotations.clone(),
-        owner,
         class_name: wanted.class_name.as_deref().unwrap_or_default(),
         hosts: &wanted.hosts,
         tls_secret_name: wanted.tls_secret_name.as_deref(),

@@ -19,6 +19,7 @@ use super::pods::Pods;
 use super::revisions::{self, Reports};
 use super::workload::Workload;
 use crate::crd::SocketIoCluster;
+use crate::crd::v1alpha1::Step;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -43,8 +44,8 @@ pub(crate) struct Observed {
     pub(crate) ingress: Option<Ingress>,
     /// An Ingress of ours that the spec does not ask for any more.
     pub(crate) stale_ingress: Option<Ingress>,
-    /// The class that the Ingress names.
-    pub(crate) ingress_class: Option<IngressClass>,
+    /// The class that the Ingress names; or why it cannot be read.
+    pub(crate) ingress_class: Option<Result<IngressClass, String>>,
     /// What the sidecars of ready pods say that they have applied, where that is of interest.
     pub(crate) reports: Reports,
 }
@@ -108,15 +109,18 @@ async fn dereference_ingress(
     let own = names::own_ingress(cluster);
     if asked_for.as_ref() != Some(&own) {
         observed.stale_ingress =
-            fetch(&ingresses, "Ingress", &own).await?.filter(|ingress| belongs_to(ingress, cluster));
+            fetch(&ingresses, "Ingress", &own).await?.filter(|ingress| names::belongs_to(ingress, cluster));
     }
     let Some(name) = asked_for else { return Ok(()) };
     observed.ingress = fetch(&ingresses, "Ingress", &name).await?;
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return Ok(());
+    }
     let named = cluster.spec.edge.ingress.as_ref().and_then(|ingress| ingress.class_name.clone());
     let class = named.or_else(|| observed.ingress.as_ref().and_then(class_of));
     let classes: Api<IngressClass> = Api::all(context.client.clone());
     let class = OptionFuture::from(class.as_deref().map(|class| fetch(&classes, "IngressClass", class)));
-    observed.ingress_class = class.await.transpose()?.flatten();
+    observed.ingress_class = class.await.and_then(|read| read.map_err(|error| error.to_string()).transpose());
     Ok(())
 }
 
@@ -124,11 +128,6 @@ async fn dereference_ingress(
 pub(crate) fn class_of(ingress: &Ingress) -> Option<String> {
     let field = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.clone());
     field.or_else(|| ingress.annotations().get("kubernetes.io/ingress.class").cloned())
-}
-
-/// Whether an object was made for this SocketIoCluster.
-pub(crate) fn belongs_to<K: kube::Resource>(object: &K, cluster: &SocketIoCluster) -> bool {
-    object.owner_references().iter().any(|owner| owner.uid == names::uid(cluster))
 }
 
 async fn fetch<K>(api: &Api<K>, kind: &str, name: &str) -> Result<Option<K>, Error>
@@ -175,12 +174,17 @@ async fn fetch_other_pods(
     };
     let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
     // Once it leads to sidecars, it selects none but this object's.
-    if !cluster.spec.edge.service.take_over || client_service::is_routed(service) || selector.is_empty() {
+    let step = cluster.status.as_ref().and_then(|status| status.step);
+    let done = step.is_some_and(|step| step > Step::Injecting) || client_service::is_routed(service, cluster);
+    if !cluster.spec.edge.service.take_over || done || selector.is_empty() {
         return Ok(Vec::new());
     }
     let api: Api<PartialObjectMeta<Pod>> =
         Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
-    let params = ListParams::default().labels_from(&selector.into_iter().collect());
+    // Pods of a Job that is over get no traffic.
+    let params = ListParams::default()
+        .labels_from(&selector.into_iter().collect())
+        .fields("status.phase!=Succeeded,status.phase!=Failed");
     let pods = api.list(&params).await.map_err(Error::api("listing the pods that the Service selects"))?;
     let own = selector_of(workload);
     Ok(pods.items.iter().filter(|pod| !own.matches(pod.labels())).map(ResourceExt::name_any).collect())

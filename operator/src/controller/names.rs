@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::{Resource, ResourceExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 
 use crate::crd::SocketIoCluster;
 
@@ -72,20 +72,19 @@ pub(crate) fn labels(cluster: &SocketIoCluster) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The metadata of what is made in the object's own namespace; it goes with the object.
+/// The metadata of what is made in the object's own namespace. It names no owner: who deletes an object in
+/// the foreground would have the API server collect the Service at once, while traffic still needs it.
 pub(crate) fn metadata(cluster: &SocketIoCluster, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: cluster.namespace(),
         labels: Some(labels(cluster)),
-        owner_references: Some(vec![OwnerReference {
-            api_version: SocketIoCluster::api_version(&()).into_owned(),
-            kind: SocketIoCluster::kind(&()).into_owned(),
-            name: cluster.name_any(),
-            uid: uid(cluster).to_owned(),
-            controller: Some(true),
-            block_owner_deletion: None,
-        }]),
         ..ObjectMeta::default()
     }
+}
+
+/// Whether an object of the same namespace was made for this SocketIoCluster, or one of that name before.
+pub(crate) fn belongs_to(object: &impl ResourceExt, cluster: &SocketIoCluster) -> bool {
+    let wanted = labels(cluster);
+    wanted.iter().all(|(name, value)| object.labels().get(name) == Some(value))
 }

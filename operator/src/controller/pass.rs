@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -10,18 +11,20 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::apply::{self, Applied, apply};
-use super::build::resource::client_service;
+use super::build::resource::{client_service, sidecar_secret};
 use super::build::{self, Inputs, build};
 use super::contest::{self, Contest};
 use super::dereference::{Observed, dereference};
 use super::error::Error;
+use super::give_back::{self, give_back};
 use super::names;
 use super::patch_status::{patch_status, publish};
 use super::plan::Asks;
-use super::plan::{Plan, Route, Situation, decide, list};
+use super::plan::{PATIENCE, Plan, Route, Situation, decide, list};
 use super::revisions;
 use super::status::{ConditionType, Finding, Summary, conclude};
 use super::validate::{Refusal, Valid, has_several_pods, validate};
+use super::workload::Workload;
 use super::{Context, RESYNC, others};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{AdapterType, DeletionPolicy, Mode, SocketIoClusterStatus, Step};
@@ -57,14 +60,18 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     let observed = dereference(cluster, context, now).await?;
     let valid = match validate(cluster, &observed, &others(cluster, context)) {
         Ok(valid) => valid,
-        Err(refusal) => return refuse(cluster, &observed, refusal, context, now).await,
+        Err(refusal) => {
+            renew(cluster, &observed, context, now).await?;
+            return refuse(cluster, &observed, refusal, context, now).await;
+        }
     };
     if apply::hold(cluster, context).await? {
         return Ok(Action::requeue(RESYNC));
     }
     let credentials = credentials(cluster, &observed, now)?;
-    let image = image(cluster, &observed, context);
-    let injected = valid.workload.is_injected();
+    let pinned = pinned_image(cluster, &observed, context);
+    let image = cluster.spec.sidecar.image.clone().unwrap_or_else(|| pinned.clone());
+    let injected = valid.workload.is_injected(&cluster.name_any());
     let reverted = before.sidecar_image.is_some() && !injected;
     let contest = contest::judge(&before, cluster.metadata.generation, reverted, now);
 
@@ -78,7 +85,7 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     let resources = build(cluster, &observed, Some(&valid), &plan, inputs)?;
     let applied = apply(cluster, &observed, resources, context).await?;
 
-    let status = progress(cluster, &observed, &plan, &applied, now);
+    let status = progress(cluster, &observed, &plan, &applied.revision);
     if plan.waits_for.is_none() && status.applied_revision != status.revision {
         // It has just been written.
         plan.wait_for_pods();
@@ -86,7 +93,7 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     let findings = findings(cluster, &observed, &valid, &plan, &contest, &applied);
     let summary = summarize(&findings, &plan, cluster.spec.mode);
     let status =
-        SocketIoClusterStatus { sidecar_image: Some(image), injection_reverts: contest.reverts, ..status };
+        SocketIoClusterStatus { sidecar_image: Some(pinned), injection_reverts: contest.reverts, ..status };
     let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);
     patch_status(cluster, &status, context).await?;
     for object in &applied.repaired {
@@ -99,6 +106,29 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
         publish(cluster, context, EventType::Normal, "Repaired", &note, Some(object)).await;
     }
     Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
+}
+
+/// Sees to it that the certificates of what is in place do not end while a refusal stands.
+async fn renew(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    context: &Context,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let status = cluster.status.as_ref();
+    let (Some(step), Some(_)) = (status.and_then(|status| status.step), &observed.sidecar_secret) else {
+        return Ok(());
+    };
+    let credentials = credentials(cluster, observed, now)?;
+    let plan = Plan { step, waits_for: None, again: None, release: false };
+    let inputs = Inputs {
+        credentials: &credentials,
+        image: "",
+        namespace: &context.settings.namespace,
+        contested: true,
+    };
+    let resources = build(cluster, observed, None, &plan, inputs)?;
+    apply::apply_secrets(cluster, observed, resources, context).await
 }
 
 /// Says why nothing is done. What is in place stays.
@@ -132,36 +162,47 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     }
     let observed = dereference(cluster, context, now).await?;
     if cluster.spec.deletion_policy == DeletionPolicy::Retain {
-        apply::retain(cluster, &observed, context).await?;
+        give_back::let_go(cluster, context).await?;
         return Ok(Action::await_change());
     }
     let credentials = credentials(cluster, &observed, now)?;
     let plan = plan(cluster, &observed, &credentials, now)?;
-    let image = image(cluster, &observed, context);
     let inputs = Inputs {
         credentials: &credentials,
-        image: &image,
+        image: "",
         namespace: &context.settings.namespace,
         contested: false,
     };
     let resources = build(cluster, &observed, None, &plan, inputs)?;
-    let applied = apply(cluster, &observed, resources, context).await?;
-    if let Some(error) = applied.edge_refused {
-        // Nothing is let go before the user's Ingress is as it was.
-        return Err(error);
+    let given = give_back(cluster, &observed, resources, context).await;
+    let overdue = is_overdue(&before, now);
+    // A step is recorded when it was taken; the Ingress must be as it was only at the end.
+    let mut failures = given.failures;
+    failures.extend(given.edge.filter(|_| plan.release));
+    if !overdue && !failures.is_empty() {
+        return Err(failures.swap_remove(0));
     }
     if plan.release {
-        apply::release(cluster, context).await?;
-        publish(cluster, context, EventType::Normal, "Released", "everything is as it was before", None)
-            .await;
+        give_back::release(cluster, &observed, context).await?;
+        let (type_, note) = match failures.first() {
+            None => (EventType::Normal, "everything is as it was before".to_owned()),
+            Some(error) => (EventType::Warning, format!("something is not as it was before: {error}")),
+        };
+        publish(cluster, context, type_, "Released", &note, None).await;
         return Ok(Action::await_change());
     }
     let waits_for = plan.waits_for.clone().unwrap_or_default();
     let summary = Summary::Waiting(reason(plan.step), format!("being deleted; waits for {waits_for}"));
-    let status = progress(cluster, &observed, &plan, &applied, now);
+    let status = progress(cluster, &observed, &plan, &given.revision);
     let status = conclude(&before, status, cluster.metadata.generation, Vec::new(), &summary, now);
     patch_status(cluster, &status, context).await?;
     Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
+}
+
+/// Whether a deletion has tried for long enough to take its next step.
+fn is_overdue(status: &SocketIoClusterStatus, now: Timestamp) -> bool {
+    let since = status.step_since.as_ref().map_or(now, |since| since.0);
+    Duration::try_from(now.duration_since(since)).unwrap_or_default() >= PATIENCE
 }
 
 /// The secrets that are in force, or the next ones where a change is due and nobody lags.
@@ -171,11 +212,12 @@ fn credentials(cluster: &SocketIoCluster, observed: &Observed, now: Timestamp) -
     let kept = observed.credentials_secret.as_ref().and_then(|secret| secret.data.as_ref());
     if let Some(kept) = kept.and_then(Credentials::from_data) {
         let status = cluster.status.clone().unwrap_or_default();
-        let nobody_lags = status.step == Some(Step::Programmed) && status.applied_revision == status.revision;
-        let next = if nobody_lags { kept.next(terms)? } else { None };
-        return Ok(next.unwrap_or(kept));
+        let followed = status.step == Some(Step::Programmed) && status.applied_revision == status.revision;
+        return Ok(kept.next(terms, followed)?.unwrap_or(kept));
     }
-    let of_pods = observed.sidecar_secret.as_ref().and_then(|secret| secret.data.as_ref());
+    // That of an earlier object of the same name holds nothing that this one's sidecars could use.
+    let own = |secret: &&Secret| sidecar_secret::cluster_of(secret).as_deref() == Some(names::uid(cluster));
+    let of_pods = observed.sidecar_secret.as_ref().filter(own).and_then(|secret| secret.data.as_ref());
     if let Some(data) = of_pods
         && let Some(recovered) = Credentials::recover(data, terms)?
     {
@@ -184,15 +226,16 @@ fn credentials(cluster: &SocketIoCluster, observed: &Observed, now: Timestamp) -
     Ok(Credentials::generate(terms)?)
 }
 
-/// The image that pods get: the one that is asked for, else the one they have, else the operator's.
-fn image(cluster: &SocketIoCluster, observed: &Observed, context: &Context) -> String {
+/// The image that pods get unless another one is asked for: the operator's at the time of the first
+/// injection, so that an upgrade of the operator restarts nobody's pods.
+fn pinned_image(cluster: &SocketIoCluster, observed: &Observed, context: &Context) -> String {
+    let pinned = cluster.status.as_ref().and_then(|status| status.sidecar_image.clone());
+    // Where the status was lost, pods that have one keep it.
     let has = || {
-        let workload = observed.workload.as_ref().filter(|workload| workload.is_injected())?;
-        workload.sidecar()?.image.clone()
+        let workload = observed.workload.as_ref()?;
+        workload.sidecar().filter(|_| workload.is_injected(&cluster.name_any()))?.image.clone()
     };
-    let pinned = || cluster.status.as_ref()?.sidecar_image.clone();
-    let asked_for = cluster.spec.sidecar.image.clone();
-    asked_for.or_else(pinned).or_else(has).unwrap_or_else(|| context.settings.sidecar_image.clone())
+    pinned.or_else(has).unwrap_or_else(|| context.settings.sidecar_image.clone())
 }
 
 fn plan(
@@ -203,7 +246,8 @@ fn plan(
 ) -> Result<Plan, Error> {
     let status = cluster.status.clone().unwrap_or_default();
     let recorded = status.step.zip(status.step_since.map(|since| since.0));
-    let routed = observed.client_service.as_ref().is_some_and(client_service::is_routed);
+    let routed =
+        observed.client_service.as_ref().is_some_and(|service| client_service::is_routed(service, cluster));
     let endpoints_agree = observed
         .client_service
         .as_ref()
@@ -216,6 +260,11 @@ fn plan(
         ready: observed.pods.ready(),
         without_sidecar: observed.pods.without_sidecar.clone(),
         injected: observed.pods.injected,
+        rolled_out: observed.workload.as_ref().is_some_and(Workload::is_rolled_out),
+        left_in_template: observed
+            .workload
+            .as_ref()
+            .is_some_and(|workload| build::is_left(cluster, workload)),
         lagging: Vec::new(),
         drain: cluster.spec.drain.clone(),
         now,
@@ -232,11 +281,13 @@ fn progress(
     cluster: &SocketIoCluster,
     observed: &Observed,
     plan: &Plan,
-    applied: &Applied,
-    now: Timestamp,
+    revision: &str,
 ) -> SocketIoClusterStatus {
     let mut status = cluster.status.clone().unwrap_or_default();
-    if status.step != Some(plan.step) {
+    // After the writes: what a step waits for begins with them. A time that is yet to come is of a clock
+    // that was wrong.
+    let now = Timestamp::now();
+    if status.step != Some(plan.step) || status.step_since.as_ref().is_none_or(|since| since.0 > now) {
         status.step = Some(plan.step);
         status.step_since = Some(Time(now));
     }
@@ -245,16 +296,16 @@ fn progress(
         Some(ingress) => format!("Ingress {ingress}"),
         None => format!("Service {}", names::client_service(cluster)),
     });
-    let before = observed.sidecar_secret.as_ref().and_then(build::resource::sidecar_secret::mode_of);
+    let before = observed.sidecar_secret.as_ref().and_then(sidecar_secret::mode_of);
     let (mode, _) = plan.step.sessions(&cluster.spec.drain).told(cluster.spec.mode, before);
     status.mode = Some(mode);
-    let same = status.revision.as_deref() == Some(&applied.revision);
+    let same = status.revision.as_deref() == Some(revision);
     let all = !observed.pods.with_sidecar.is_empty()
-        && revisions::lagging(&observed.pods.with_sidecar, &observed.reports, &applied.revision).is_empty();
+        && revisions::lagging(&observed.pods.with_sidecar, &observed.reports, revision).is_empty();
     if same && all {
-        status.applied_revision = Some(applied.revision.clone());
+        status.applied_revision = Some(revision.to_owned());
     }
-    status.revision = Some(applied.revision.clone());
+    status.revision = Some(revision.to_owned());
     status
 }
 

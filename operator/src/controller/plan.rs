@@ -20,7 +20,8 @@
 //! - A step is recorded after what it asks for was applied, and [`decide`] depends on nothing but what
 //!   was recorded and what is seen. So whoever resumes, after a crash at any write, asks for the same
 //!   again; and the time that a step waits for begins after its writes.
-//! - Every wait of a deletion has a limit, [`PATIENCE`]: an object can always be deleted.
+//! - Every wait of a deletion for others has a limit, [`PATIENCE`]. What has none is taking the sidecar out of
+//!   the template: pods that are made of it would hang without what goes with the object.
 
 use std::time::Duration;
 
@@ -57,6 +58,10 @@ pub(crate) struct Situation {
     pub(crate) without_sidecar: Vec<String>,
     /// All pods with the sidecar that are not going, ready or not.
     pub(crate) injected: usize,
+    /// The workload has made all its pods of its newest template.
+    pub(crate) rolled_out: bool,
+    /// Something of this object is in the workload's template.
+    pub(crate) left_in_template: bool,
     /// Ready pods with a sidecar that has not applied the step's configuration.
     pub(crate) lagging: Vec<String>,
     /// How sessions end.
@@ -163,10 +168,11 @@ impl Situation {
     /// The step that is under way: the recorded one, or the one that what is seen amounts to.
     pub(crate) fn current(&self) -> Step {
         match self.recorded {
-            Some((step, _)) => step,
+            // What a backup brought back of a deletion is none.
+            Some((step, _)) if self.deleting || step <= Step::Programmed => step,
             // The record was lost: what the Service leads to tells how far it had come.
-            None if self.routed => Step::Settling,
-            None => Step::Injecting,
+            _ if self.routed => Step::Settling,
+            _ => Step::Injecting,
         }
     }
 
@@ -191,7 +197,9 @@ pub(crate) fn decide(situation: &Situation) -> Plan {
 
 fn next(seen: &Situation, current: Step) -> Step {
     match current {
-        Step::Injecting if seen.ready > 0 && seen.without_sidecar.is_empty() => Step::Settling,
+        Step::Injecting if seen.ready > 0 && seen.rolled_out && seen.without_sidecar.is_empty() => {
+            Step::Settling
+        }
         // Somebody took the sidecar out of the pods: the Service would lead to nobody.
         Step::Settling | Step::Programmed if seen.ready > 0 && seen.without_sidecar.len() == seen.ready => {
             Step::Injecting
@@ -263,7 +271,7 @@ fn stay(seen: &Situation, step: Step) -> Plan {
             Some(beginning(step).to_owned())
         }
         Step::Uninjecting => {
-            plan.release = seen.injected == 0 || seen.waited(PATIENCE);
+            plan.release = !seen.left_in_template && (seen.injected == 0 || seen.waited(PATIENCE));
             (!plan.release)
                 .then(|| format!("{} pods to be replaced by ones without the sidecar", seen.injected))
         }

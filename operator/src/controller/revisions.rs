@@ -18,7 +18,7 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::names::ADMIN_PORT;
 use crate::crd::SocketIoCluster;
@@ -27,6 +27,8 @@ use crate::crd::SocketIoCluster;
 const AT_ONCE: usize = 16;
 /// Longest wait for one.
 const ANSWER: Duration = Duration::from_secs(2);
+/// Longest wait for all; who was not asked by then lags.
+const ALL: Duration = Duration::from_secs(10);
 /// The longest answer that is read, in bytes.
 const ANSWER_MOST: usize = 16 * 1024;
 
@@ -56,14 +58,14 @@ pub(crate) async fn fetch(pods: &[(String, String)]) -> Reports {
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER.as_secs())));
         (name, answer)
     });
-    futures::stream::iter(asked).buffer_unordered(AT_ONCE).collect().await
+    futures::stream::iter(asked).buffer_unordered(AT_ONCE).take_until(sleep(ALL)).collect().await
 }
 
 /// The pods that have not applied `revision`, each with what is known about why.
 pub(crate) fn lagging(pods: &[(String, String)], reports: &Reports, revision: &str) -> Vec<String> {
     let lags = |name: &String| match reports.get(name) {
         Some(Ok(applied)) if applied.revision == revision => None,
-        Some(Ok(Applied { refused: Some(why), .. })) => Some(format!("{name} (it refuses it: {why})")),
+        Some(Ok(Applied { refused: Some(_), .. })) => Some(format!("{name} (which refuses it: see its log)")),
         Some(Ok(_)) | None => Some(name.clone()),
         Some(Err(why)) => Some(format!(
             "{name} (its port {ADMIN_PORT} cannot be reached: {why}; let the operator's namespace through)"
@@ -109,7 +111,7 @@ mod tests {
         let lagging = lagging(&pods, &reports, "2");
         assert_eq!(lagging.len(), 4);
         assert_eq!(lagging[0], "b");
-        assert!(lagging[1].contains("refuses it: config.json: no"));
+        assert!(lagging[1].contains("refuses it: see its log") && !lagging[1].contains("config.json"));
         assert!(lagging[2].contains("cannot be reached: connection refused"));
         assert_eq!(lagging[3], "e");
     }

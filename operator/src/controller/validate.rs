@@ -8,8 +8,8 @@ use kube::ResourceExt;
 
 use super::build::edge::{Program, Provider, program};
 use super::build::resource::{client_service, user_ingress};
-use super::dereference::{Observed, belongs_to};
-use super::names::{self, CLUSTER_LABEL, SIDECAR};
+use super::dereference::Observed;
+use super::names::{self, CLUSTER_LABEL, SIDECAR, belongs_to};
 use super::plan::list;
 use super::status::ConditionType;
 use super::workload::Workload;
@@ -49,7 +49,7 @@ pub(crate) fn validate<'o>(
     observed: &'o Observed,
     others: &[impl AsRef<SocketIoCluster>],
 ) -> Result<Valid<'o>, Refusal> {
-    accept(cluster, others)?;
+    accept(cluster, observed, others)?;
     let reference = &cluster.spec.workload_ref;
     let kind = reference.kind.resource().kind;
     let workload = observed.workload.as_ref().ok_or_else(|| {
@@ -63,37 +63,44 @@ pub(crate) fn validate<'o>(
             ),
         )
     })?;
-    check_workload(workload, &kind, &reference.name)?;
-    check_service(cluster, observed, workload)?;
-    Ok(Valid { workload, edge: check_edge(cluster, observed) })
+    check_workload(cluster, workload, &kind)?;
+    check_made(cluster, observed)?;
+    check_service(cluster, observed, workload, others)?;
+    Ok(Valid { workload, edge: check_edge(cluster, observed, others) })
 }
 
-/// The oldest object on a workload has it.
-fn accept(cluster: &SocketIoCluster, others: &[impl AsRef<SocketIoCluster>]) -> Result<(), Refusal> {
+/// Who has the workload keeps it; else the oldest object gets it.
+fn accept(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    others: &[impl AsRef<SocketIoCluster>],
+) -> Result<(), Refusal> {
     let age = |cluster: &SocketIoCluster| {
         let created = cluster.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
         (created, names::uid(cluster).to_owned())
     };
+    let holder = observed.workload.as_ref().and_then(Workload::holder);
+    if holder == Some(&cluster.name_any()) {
+        return Ok(());
+    }
     let rival = others
         .iter()
         .map(AsRef::as_ref)
         .filter(|other| names::uid(other) != names::uid(cluster))
         .filter(|other| other.spec.workload_ref == cluster.spec.workload_ref)
-        .find(|other| age(other) < age(cluster));
+        .find(|other| holder == Some(&other.name_any()) || (holder.is_none() && age(other) < age(cluster)));
     match rival {
         Some(rival) => Err(refuse(
             ConditionType::Accepted,
             "Conflicted",
-            format!(
-                "SocketIoCluster {} has this workload already, and is older; delete one of the two",
-                rival.name_any()
-            ),
+            format!("SocketIoCluster {} has this workload already; delete one of the two", rival.name_any()),
         )),
         None => Ok(()),
     }
 }
 
-fn check_workload(workload: &Workload, kind: &str, name: &str) -> Result<(), Refusal> {
+fn check_workload(cluster: &SocketIoCluster, workload: &Workload, kind: &str) -> Result<(), Refusal> {
+    let name = &cluster.spec.workload_ref.name;
     let accepted = |reason, message| Err(refuse(ConditionType::Accepted, reason, message));
     let pod = workload.pod();
     if pod.and_then(|pod| pod.host_network) == Some(true) {
@@ -105,7 +112,8 @@ fn check_workload(workload: &Workload, kind: &str, name: &str) -> Result<(), Ref
             ),
         );
     }
-    if workload.sidecar().is_some() && !workload.is_ours() {
+    let injected = cluster.status.as_ref().is_some_and(|status| status.sidecar_image.is_some());
+    if workload.sidecar().is_some() && !injected && workload.holder() != Some(&cluster.name_any()) {
         return accepted(
             "NameTaken",
             format!(
@@ -130,7 +138,31 @@ fn check_workload(workload: &Workload, kind: &str, name: &str) -> Result<(), Ref
     Ok(())
 }
 
-fn check_service(cluster: &SocketIoCluster, observed: &Observed, workload: &Workload) -> Result<(), Refusal> {
+/// What is made under a name of its own must not be there already, made by somebody else.
+fn check_made(cluster: &SocketIoCluster, observed: &Observed) -> Result<(), Refusal> {
+    let secret = observed.sidecar_secret.as_ref().filter(|secret| !belongs_to(*secret, cluster));
+    let service = observed.peer_service.as_ref().filter(|service| !belongs_to(*service, cluster));
+    let found = secret
+        .map(|_| format!("Secret {}", names::sidecar_secret(cluster)))
+        .or_else(|| service.map(|_| format!("Service {}", names::peer_service(cluster))));
+    match found {
+        Some(object) => Err(refuse(
+            ConditionType::ResolvedRefs,
+            "ObjectExists",
+            format!(
+                "{object} exists already and is not ours; remove it, or give this SocketIoCluster another name"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_service(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    workload: &Workload,
+    others: &[impl AsRef<SocketIoCluster>],
+) -> Result<(), Refusal> {
     let unresolved = |reason, message| Err(refuse(ConditionType::ResolvedRefs, reason, message));
     let wanted = &cluster.spec.edge.service;
     let name = names::client_service(cluster);
@@ -153,7 +185,17 @@ fn check_service(cluster: &SocketIoCluster, observed: &Observed, workload: &Work
                     ),
                 );
             }
-            let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+            let spec = service.spec.as_ref();
+            if client_service::is_headless(service) {
+                return unresolved(
+                    "HeadlessService",
+                    format!(
+                        "Service {name} is headless: its clients find the pods by DNS and reach the application \
+                         directly; name one that has a cluster IP in a new SocketIoCluster"
+                    ),
+                );
+            }
+            let selector = spec.and_then(|spec| spec.selector.as_ref());
             if !selector.is_some_and(|selector| workload.is_selected_by(selector)) {
                 return unresolved(
                     "ServiceElsewhere",
@@ -174,7 +216,8 @@ fn check_service(cluster: &SocketIoCluster, observed: &Observed, workload: &Work
                 );
             }
             match client_service::taken_by(service) {
-                Some(by) if by != names::uid(cluster) => unresolved(
+                // One that is gone has left it as it was when it was told to retain.
+                Some(by) if by != names::uid(cluster) && exists(&by, others) => unresolved(
                     "ServiceTaken",
                     format!(
                         "Service {name} was taken over by another SocketIoCluster; delete that one first"
@@ -186,8 +229,8 @@ fn check_service(cluster: &SocketIoCluster, observed: &Observed, workload: &Work
         (Some(service), false) if !belongs_to(service, cluster) => unresolved(
             "ServiceExists",
             format!(
-                "Service {name} exists already and is not ours; set edge.service.takeOver: true to have it lead to \
-                 the sidecars, or edge.service.name to another name, in a new SocketIoCluster"
+                "Service {name} exists already and is not ours; remove it, or set edge.service to {{name: {name}, \
+                 takeOver: true}} in a new SocketIoCluster to have it lead to the sidecars"
             ),
         ),
         _ if !wanted.take_over
@@ -205,7 +248,15 @@ fn check_service(cluster: &SocketIoCluster, observed: &Observed, workload: &Work
     }
 }
 
-fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<Program, Refusal>> {
+fn exists(uid: &str, clusters: &[impl AsRef<SocketIoCluster>]) -> bool {
+    clusters.iter().any(|cluster| names::uid(cluster.as_ref()) == uid)
+}
+
+fn check_edge(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    others: &[impl AsRef<SocketIoCluster>],
+) -> Option<Result<Program, Refusal>> {
     let wanted = cluster.spec.edge.ingress.as_ref()?;
     let name = names::ingress(cluster)?;
     let refuse = |reason, message| Some(Err(refuse(ConditionType::EdgeProgrammed, reason, message)));
@@ -232,7 +283,8 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
             );
         }
         (Some(ingress), true)
-            if user_ingress::taken_by(ingress).is_some_and(|by| by != names::uid(cluster)) =>
+            if user_ingress::taken_by(ingress)
+                .is_some_and(|by| by != names::uid(cluster) && exists(&by, others)) =>
         {
             return refuse(
                 "IngressTaken",
@@ -257,7 +309,12 @@ fn check_edge(cluster: &SocketIoCluster, observed: &Observed) -> Option<Result<P
             format!("Ingress {name} names no IngressClass; set edge.ingress.className"),
         );
     };
-    let Some(found) = &observed.ingress_class else {
+    let found = match &observed.ingress_class {
+        Some(Ok(found)) => Some(found),
+        Some(Err(why)) => return refuse("IngressClassUnreadable", format!("{why}; it is tried again")),
+        None => None,
+    };
+    let Some(found) = found else {
         return refuse(
             "IngressClassNotFound",
             format!(

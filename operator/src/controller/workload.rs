@@ -10,7 +10,7 @@ use kube::core::{ApiResource, DynamicObject};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::names::{APPLIED_ANNOTATION, CLUSTER_LABEL, SIDECAR};
+use super::names::{CLUSTER_LABEL, SIDECAR};
 use crate::crd::v1alpha1::WorkloadKind;
 
 /// A workload.
@@ -71,14 +71,34 @@ impl Workload {
         init.chain(&pod.containers).find(|container| container.name == SIDECAR)
     }
 
-    /// Something of ours was applied to it.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.object["metadata"]["annotations"].get(APPLIED_ANNOTATION).is_some()
+    /// The name of the SocketIoCluster whose sidecar its pods get, by the label that goes with it.
+    pub(crate) fn holder(&self) -> Option<&str> {
+        let labels = self.template.metadata.as_ref()?.labels.as_ref()?;
+        labels.get(CLUSTER_LABEL).map(String::as_str)
     }
 
-    /// The sidecar in its template is ours.
-    pub(crate) fn is_injected(&self) -> bool {
-        self.is_ours() && self.sidecar().is_some()
+    /// The sidecar in its template is that of the SocketIoCluster of that name.
+    pub(crate) fn is_injected(&self, cluster: &str) -> bool {
+        self.holder() == Some(cluster) && self.sidecar().is_some()
+    }
+
+    /// Something in its template is of the SocketIoCluster of that name.
+    pub(crate) fn has_part_of(&self, cluster: &str) -> bool {
+        self.holder() == Some(cluster) || (self.holder().is_none() && self.sidecar().is_some())
+    }
+
+    /// Its controller has seen its newest version, and made all pods of that.
+    pub(crate) fn is_rolled_out(&self) -> bool {
+        let status = &self.object["status"];
+        let count = |name: &str| status[name].as_i64().unwrap_or_default();
+        let (wanted, updated) = match self.kind {
+            WorkloadKind::DaemonSet => (count("desiredNumberScheduled"), count("updatedNumberScheduled")),
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet => {
+                (i64::from(self.replicas.unwrap_or(1)), count("updatedReplicas"))
+            }
+        };
+        let seen = status["observedGeneration"].as_i64() >= self.object["metadata"]["generation"].as_i64();
+        seen && updated >= wanted
     }
 
     /// The number of the containers' port that is called so.

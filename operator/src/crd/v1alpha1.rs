@@ -17,6 +17,10 @@ use serde::{Deserialize, Serialize};
 
 pub use status::{SocketIoClusterStatus, Step};
 
+/// What is a name of an object. Anything else could reach elsewhere as a part of a request's path.
+const NAME: &str = "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')";
+const NAME_MESSAGE: &str = "a name has lower-case letters, digits, - and . only; give the name of the object";
+
 /// A Socket.IO application whose requests are to reach the pod that owns their session.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -100,12 +104,13 @@ pub enum Mode {
 }
 
 /// A workload in the same namespace.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadRef {
     /// Its kind.
     pub kind: WorkloadKind,
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(NAME).message(NAME_MESSAGE))]
     pub name: String,
 }
 
@@ -180,6 +185,11 @@ pub enum AdapterType {
 /// How clients reach the pods.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!has(oldSelf.ingress) || !oldSelf.ingress.takeOver || (has(self.ingress) && self.ingress.takeOver && self.ingress.name == oldSelf.ingress.name)"
+).message("an Ingress that was taken over stays so; delete this SocketIoCluster, which gives the Ingress back, and make another"))]
+#[x_kube(validation = Rule::new("self.sessionAffinity.type == 'None' || has(self.ingress)")
+    .message("sessionAffinity is written on an Ingress; add edge.ingress, or remove it"))]
 pub struct Edge {
     /// The Service for clients and edges.
     #[serde(default)]
@@ -214,10 +224,13 @@ pub struct Edge {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!self.takeOver || has(self.name)")
     .message("takeOver needs a name: that of your Service which is to lead to the sidecars"))]
+#[x_kube(validation = Rule::new("self.takeOver || !has(self.name)")
+    .message("edge.service.name goes with takeOver: true only; the Service that is made is named after this object"))]
 pub struct ClientService {
     /// Its name; without one, the name of this object and `-socketio`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new(NAME).message(NAME_MESSAGE))]
     pub name: Option<String>,
     /// The Service is yours and exists: its ports that lead to the application are led to the sidecars,
     /// and given back when this object is deleted.
@@ -254,6 +267,7 @@ pub struct Ingress {
     /// The name of your Ingress, with takeOver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(NAME).message(NAME_MESSAGE))]
     pub name: Option<String>,
     /// The Ingress is yours and exists: it gets annotations, which are taken back when this object is
     /// deleted.
@@ -262,6 +276,7 @@ pub struct Ingress {
     /// The IngressClass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(NAME).message(NAME_MESSAGE))]
     pub class_name: Option<String>,
     /// The host names; none means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -270,6 +285,7 @@ pub struct Ingress {
     /// A Secret with the certificate for the hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(NAME).message(NAME_MESSAGE))]
     pub tls_secret_name: Option<String>,
 }
 

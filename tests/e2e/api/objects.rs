@@ -7,6 +7,7 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
     let ingress = |ingress: Value| json!({"edge": {"ingress": ingress}});
     let affinity = |affinity: Value| json!({"edge": {"sessionAffinity": affinity}});
     let path = |path: &str| json!({"app": {"path": path}});
+    let name = "a name has lower-case letters, digits, - and . only";
     let slashes = "app.path must begin and end with a slash";
     vec![
         (json!({"workloadRef": null}), "spec.workloadRef: Required value"),
@@ -25,6 +26,13 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
         (json!({"adapter": {"type": "Other"}}), "type Other needs a name"),
         (json!({"adapter": {"type": "Redis", "name": "x"}}), "name goes with type Other only"),
         (json!({"edge": {"service": {"takeOver": true}}}), "that of your Service which is to lead"),
+        (json!({"edge": {"service": {"name": "chat"}}}), "edge.service.name goes with takeOver: true only"),
+        (json!({"workloadRef": {"name": "../../secrets/x"}}), name),
+        (json!({"edge": {"service": {"takeOver": true, "name": "chat?force=true"}}}), name),
+        (ingress(json!({"takeOver": true, "name": "a/b"})), name),
+        (ingress(json!({"className": "a/b"})), name),
+        (ingress(json!({"className": "nginx", "tlsSecretName": "A"})), name),
+        (affinity(json!({"type": "Cookie"})), "sessionAffinity is written on an Ingress"),
         (ingress(json!({"takeOver": true})), "that of your Ingress which is to get the annotations"),
         (ingress(json!({})), "className is missing: name the IngressClass"),
         (ingress(json!({"className": "nginx", "name": "chat"})), "name goes with takeOver: true only"),
@@ -52,17 +60,22 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
 /// What an object is, what it is to be, and a part of what is said, if it is refused.
 pub(super) fn refused_changes() -> Vec<(Value, Value, Option<&'static str>)> {
     let service = |service: Value| json!({"edge": {"service": service}});
+    let taken = |front: Value| json!({"edge": {"ingress": {"takeOver": true, "name": front["name"]}}});
+    let ingress = "an Ingress that was taken over stays so; delete this SocketIoCluster";
     let workload = "workloadRef cannot be changed; delete this SocketIoCluster";
     let service_name = "edge.service.name and takeOver cannot be changed; delete this SocketIoCluster";
     vec![
         (json!({}), json!({"workloadRef": {"name": "other"}}), Some(workload)),
         (json!({}), json!({"workloadRef": {"kind": "StatefulSet"}}), Some(workload)),
-        (json!({}), service(json!({"name": "mine"})), Some(service_name)),
+        (json!({}), service(json!({"name": "mine", "takeOver": true})), Some(service_name)),
+        (taken(json!({"name": "front"})), taken(json!({"name": "other"})), Some(ingress)),
+        (taken(json!({"name": "front"})), json!({}), Some(ingress)),
+        (taken(json!({"name": "front"})), taken(json!({"name": "front"})), None),
         (json!({}), json!({"mode": "Off", "app": {"port": 3001}}), None),
         (json!({}), service(json!({"port": 8080})), None),
         (
             service(json!({"name": "mine", "takeOver": true})),
-            service(json!({"name": "mine"})),
+            service(json!({"takeOver": false, "name": null})),
             Some(service_name),
         ),
         (service(json!({"name": "mine", "takeOver": true})), json!({}), Some(service_name)),

@@ -177,7 +177,7 @@ fn the_operator_can_make_and_delete_only_what_bears_its_names() {
     })
     .unwrap();
     let (secrets, services, ingresses) =
-        ("may write only Secrets", "may make only Services", "may make and delete only Ingresses");
+        ("may write only Secrets", "may make and delete only Services", "may make and delete only Ingresses");
 
     for ours in [
         secret("chat-socketio-sidecar"),
@@ -208,8 +208,11 @@ fn the_operator_can_make_and_delete_only_what_bears_its_names() {
     let delete =
         |namespace: &str, kind: &str, name: &str| as_operator(namespace, &["delete", kind, name, DRY], None);
     assert_refused("deleting an Ingress", delete(USERS, "ingress", "other"), ingresses);
-    make(&ingress("chat-socketio"));
-    delete(USERS, "ingress", "chat-socketio").unwrap();
+    assert_refused("deleting a Service", delete(USERS, "service", "other"), services);
+    for ours in [ingress("chat-socketio"), service("chat-socketio-peers"), secret("chat-socketio-sidecar")] {
+        make(&ours);
+        delete(USERS, ours["kind"].as_str().unwrap(), ours["metadata"]["name"].as_str().unwrap()).unwrap();
+    }
     for object in [&state, &secret("other")] {
         Kubectl::run_with(&["--namespace", NAMESPACE, "apply", "--filename=-"], Some(&object.to_string()))
             .unwrap();

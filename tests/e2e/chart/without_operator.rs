@@ -48,12 +48,7 @@ fn its_commands_give_the_workload_back_and_keep_the_service() {
         "spec": {"workloadRef": {"kind": "Deployment", "name": "app"}, "app": {"port": 3000}},
     }));
     let uid = get("socketiocluster", "chat")["metadata"]["uid"].as_str().unwrap().to_owned();
-    let owned = |name: &str| {
-        json!({"name": name, "labels": {"socketio-affinity.dev/cluster": "chat"}, "ownerReferences": [{
-            "apiVersion": "socketio-affinity.dev/v1alpha1", "kind": "SocketIoCluster",
-            "name": "chat", "uid": uid, "controller": true,
-        }]})
-    };
+    let owned = |name: &str| json!({"name": name, "labels": {"socketio-affinity.dev/cluster": "chat"}});
     let config = json!({"revision": "1", "cluster": uid, "mode": "Enforce"});
     make(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": owned("chat-socketio-sidecar"),
         "stringData": {"config.json": serde_json::to_string_pretty(&config).unwrap(), "tls.key": "secret"}}));
@@ -87,7 +82,8 @@ fn its_commands_give_the_workload_back_and_keep_the_service() {
     let service = get("service", "chat-socketio");
     assert_eq!(service["spec"]["ports"][0]["targetPort"], 3000, "{service}");
     assert_eq!(service["spec"]["selector"], json!({"app": "app"}), "{service}");
-    assert_eq!(service["metadata"]["ownerReferences"], Value::Null, "it would be collected: {service}");
+    let gone = kubectl_in(USERS, &["get", "secret", "chat-socketio-sidecar", "--ignore-not-found"]).unwrap();
+    assert_eq!(gone, "");
     let gone = kubectl_in(USERS, &["get", "socketiocluster", "chat", "--ignore-not-found"]).unwrap();
     assert_eq!(gone, "");
     let gone = kubectl_in(NAMESPACE, &["get", "secret", &credentials, "--ignore-not-found"]).unwrap();

@@ -6,7 +6,8 @@ use socketio_sidecar_core::config::{CONFIG_FILE, Settings, TAG_KEYS_FILE};
 
 use super::*;
 use crate::controller::fixtures::{cluster_with, workload, workload_with};
-use crate::controller::names::APPLIED_ANNOTATION;
+use crate::controller::names::CLUSTER_LABEL;
+use crate::crd::v1alpha1::SocketIoClusterStatus;
 use crate::credentials::Terms;
 
 fn credentials() -> Credentials {
@@ -15,7 +16,11 @@ fn credentials() -> Credentials {
 }
 
 fn theirs() -> SocketIoCluster {
-    cluster_with(&json!({"edge": {"service": {"name": "chat", "takeOver": true, "port": 80}}}))
+    let mut cluster =
+        cluster_with(&json!({"edge": {"service": {"name": "chat", "takeOver": true, "port": 80}}}));
+    cluster.status =
+        Some(SocketIoClusterStatus { sidecar_image: Some("sidecar:1".to_owned()), ..Default::default() });
+    cluster
 }
 
 fn built(step: Step, observed: &Observed, contested: bool) -> Resources {
@@ -29,7 +34,7 @@ fn observed(injected: bool) -> Observed {
     let workload = match injected {
         false => workload(),
         true => workload_with(|object| {
-            object["metadata"]["annotations"] = json!({APPLIED_ANNOTATION: "1"});
+            object["spec"]["template"]["metadata"]["labels"][CLUSTER_LABEL] = json!("chat");
             object["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]);
         }),
     };
@@ -50,6 +55,20 @@ fn the_workload_has_the_sidecar_in_every_step_but_the_last() {
     assert!(matches!(built(Step::Programmed, &observed(true), false).workload, WorkloadChange::Inject(_)));
     assert!(matches!(built(Step::Uninjecting, &observed(true), false).workload, WorkloadChange::Remove(_)));
     assert!(matches!(built(Step::Uninjecting, &observed(false), false).workload, WorkloadChange::Leave));
+    // What another manager holds on to is left by server-side apply, and still has to go.
+    let rest = workload_with(|object| {
+        object["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]);
+    });
+    let rest = Observed { workload: Some(rest), ..Observed::default() };
+    assert!(matches!(built(Step::Uninjecting, &rest, false).workload, WorkloadChange::Remove(_)));
+    let another = workload_with(|object| {
+        object["spec"]["template"]["metadata"]["labels"][CLUSTER_LABEL] = json!("another");
+        object["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]);
+    });
+    let another = Observed { workload: Some(another), ..Observed::default() };
+    assert!(matches!(built(Step::Uninjecting, &another, false).workload, WorkloadChange::Leave));
+    // A user who set another image owns that field; deleting must not fail on it.
+    assert!(matches!(built(Step::Draining, &observed(true), false).workload, WorkloadChange::Leave));
     // Somebody took it out while it was being given back: it is not put in again.
     assert!(matches!(built(Step::Draining, &observed(false), false).workload, WorkloadChange::Leave));
     assert!(matches!(built(Step::Programmed, &observed(false), true).workload, WorkloadChange::Leave));
@@ -91,7 +110,6 @@ fn the_cas_key_is_in_the_operators_namespace_only() {
         data.values().map(|value| String::from_utf8_lossy(&value.0).into_owned()).collect::<String>()
     };
     assert_eq!(resources.credentials_secret.metadata.namespace.as_deref(), Some("system"));
-    assert!(resources.credentials_secret.metadata.owner_references.is_none());
     assert_eq!(text(&resources.credentials_secret).matches("PRIVATE KEY-----").count(), 4);
     assert_eq!(text(&resources.sidecar_secret).matches("PRIVATE KEY-----").count(), 2);
 }

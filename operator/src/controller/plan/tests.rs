@@ -17,6 +17,8 @@ fn seen(step: Option<Step>) -> Situation {
         ready: 3,
         without_sidecar: Vec::new(),
         injected: 3,
+        rolled_out: true,
+        left_in_template: false,
         lagging: Vec::new(),
         drain: Drain { deadline_seconds: 60, window_seconds: 30 },
         now: at(0),
@@ -36,6 +38,9 @@ fn each_step_waits_for_what_it_needs() {
         (None, |s| s.ready = 0, Injecting),
         (Some(Injecting), |s| s.without_sidecar = pods(1), Injecting),
         (Some(Injecting), |_| {}, Settling),
+        (Some(Injecting), |s| s.rolled_out = false, Injecting),
+        // What a backup brought back of a deletion is none.
+        (Some(Draining), |_| {}, Settling),
         (Some(Settling), |s| s.now = at(14), Settling),
         (Some(Settling), |s| (s.now, s.endpoints_agree) = (at(99), false), Settling),
         (Some(Settling), |s| s.now = at(15), Programmed),
@@ -78,6 +83,8 @@ fn an_object_is_released_when_no_pod_has_the_sidecar_any_more_or_patience_ends()
     situation.injected = 1;
     situation.now = at(600);
     assert!(decide(&situation).release);
+    situation.left_in_template = true;
+    assert!(!decide(&situation).release, "new pods would hang");
 }
 
 #[test]
@@ -153,6 +160,8 @@ impl World {
             ready: self.pods.len(),
             without_sidecar: named(&|pod| !pod.0),
             injected: self.pods.iter().filter(|pod| pod.0).count(),
+            rolled_out: self.pods.iter().all(|pod| pod.0 == self.template),
+            left_in_template: self.template,
             lagging: named(&|pod| pod.0 && pod.1 != Some(self.told)),
             drain: Drain { deadline_seconds: 60, window_seconds: 30 },
             now: at(self.now),

@@ -47,6 +47,15 @@ fn the_oldest_object_on_a_workload_has_it() {
     let refused = validate(&new, &observed, &both).unwrap_err();
     assert_eq!((refused.condition, refused.reason), (ConditionType::Accepted, "Conflicted"));
     assert!(refused.message.contains("SocketIoCluster chat-b has this workload already"));
+    // Who has it keeps it, although another one is older.
+    let held = Observed {
+        workload: Some(workload_with(|object| {
+            object["spec"]["template"]["metadata"]["labels"][CLUSTER_LABEL] = json!("chat-a");
+        })),
+        ..Observed::default()
+    };
+    assert!(validate(&new, &held, &both).is_ok());
+    assert_eq!(validate(&old, &held, &both).unwrap_err().reason, "Conflicted");
     // Of two of the same second, one has it.
     let twin = with("c", "2026-01-01T00:00:00Z");
     let both = [old.clone(), twin.clone()];
@@ -108,9 +117,35 @@ fn a_service_is_taken_over_by_consent_only_and_only_one_that_leads_to_the_applic
     assert_eq!(reason, "ServiceShared");
     assert!(message.contains("(canary-1)"), "{message}");
     let taken = json!({names::ORIGINAL_ANNOTATION: r#"{"by":"another","ports":{"80/TCP":3000}}"#});
-    assert_eq!(refusal(&theirs, &service(7900, &taken)).1, "ServiceTaken");
+    let mut another = cluster_with(&json!({"workloadRef": {"kind": "Deployment", "name": "another"}}));
+    another.metadata.uid = Some("another".to_owned());
+    let refused = validate(&theirs, &service(7900, &taken), &[Box::new(another)]).unwrap_err();
+    assert_eq!(refused.reason, "ServiceTaken");
+    // One that is gone has nothing any more.
     let others: [Box<SocketIoCluster>; 0] = [];
+    assert!(validate(&theirs, &service(7900, &taken), &others).is_ok());
     assert!(validate(&theirs, &service(3000, &json!({})), &others).is_ok());
+}
+
+#[test]
+fn what_somebody_else_made_under_our_names_is_left_alone() {
+    let secret = |labels: Value| Observed {
+        sidecar_secret: object(json!({"metadata": {"name": "chat-socketio-sidecar", "labels": labels}})),
+        ..observed()
+    };
+    assert_eq!(refusal(&cluster(), &secret(json!({}))).1, "ObjectExists");
+    let ours = json!({"app.kubernetes.io/managed-by": "socketio-affinity", CLUSTER_LABEL: "chat"});
+    let others: [Box<SocketIoCluster>; 0] = [];
+    assert!(validate(&cluster(), &secret(ours), &others).is_ok());
+    let headless = Observed {
+        client_service: object(json!({
+            "metadata": {"name": "web"},
+            "spec": {"clusterIP": "None", "selector": {"app": "chat"}, "ports": [{"port": 80, "targetPort": 3000}]},
+        })),
+        ..observed()
+    };
+    let theirs = cluster_with(&json!({"edge": {"service": {"name": "web", "takeOver": true, "port": 80}}}));
+    assert_eq!(refusal(&theirs, &headless).1, "HeadlessService");
 }
 
 #[test]
@@ -123,7 +158,7 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
     assert_eq!(edge(&theirs, &observed()).reason, "IngressNotFound");
     let class =
         |controller: &str| object(json!({"metadata": {"name": "nginx"}, "spec": {"controller": controller}}));
-    let traefik = Observed { ingress_class: class("traefik.io/ingress-controller"), ..observed() };
+    let traefik = Observed { ingress_class: class("traefik.io/ingress-controller").map(Ok), ..observed() };
     assert_eq!(edge(&own, &traefik).reason, "UnknownController");
     let ingress = |service: &str, class: &Value| -> Option<Ingress> {
         object(json!({
@@ -138,7 +173,7 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
     assert_eq!(edge(&theirs, &classless).reason, "NoIngressClass");
     let good = Observed {
         ingress: ingress("chat-socketio", &json!("nginx")),
-        ingress_class: class("k8s.io/ingress-nginx"),
+        ingress_class: class("k8s.io/ingress-nginx").map(Ok),
         ..observed()
     };
     let others: [Box<SocketIoCluster>; 0] = [];

@@ -58,19 +58,27 @@ pub(crate) fn build_client_service(cluster: &SocketIoCluster, workload: &Workloa
     }
 }
 
-/// Whether a Service leads to sidecars.
-pub(crate) fn is_routed(service: &Service) -> bool {
-    let Some(spec) = &service.spec else { return false };
-    let labelled = spec.selector.as_ref().is_some_and(|selector| selector.contains_key(CLUSTER_LABEL));
-    labelled && ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY))
+/// Whether a Service leads to the sidecars of `cluster`.
+pub(crate) fn is_routed(service: &Service, cluster: &SocketIoCluster) -> bool {
+    is_labelled(service, cluster) && ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY))
+}
+
+/// Whether its clients look the pods up themselves.
+pub(crate) fn is_headless(service: &Service) -> bool {
+    const NO_IP: &str = "None";
+    service.spec.as_ref().is_some_and(|spec| spec.cluster_ip.as_deref() == Some(NO_IP))
+}
+
+fn is_labelled(service: &Service, cluster: &SocketIoCluster) -> bool {
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    selector.and_then(|selector| selector.get(CLUSTER_LABEL)) == Some(&cluster.name_any())
 }
 
 /// The first port of the user's Service that leads to the application, or did before it was taken over.
 pub(crate) fn port_to_application(service: &Service, workload: &Workload, app_port: u16) -> Option<u16> {
-    let was = original(service).map(|original| original.ports).unwrap_or_default();
     let mut ports = ports(service);
     let port = ports.find(|port| match target(port) {
-        PROXY => was.contains_key(&key(port)),
+        PROXY => true,
         target => workload.leads_to(&target, app_port),
     })?;
     u16::try_from(port.port).ok()
@@ -91,7 +99,12 @@ pub(crate) fn build_take_over(
     let ports: Vec<ServicePort> = ports(service)
         .map(|port| {
             let target = target(port);
-            if target == PROXY || !workload.leads_to(&target, cluster.spec.app.port) {
+            if target == PROXY {
+                // What it was is lost with the annotation, or its number was changed since.
+                was.entry(key(port)).or_insert(IntOrString::Int(cluster.spec.app.port.into()));
+                return port.clone();
+            }
+            if !workload.leads_to(&target, cluster.spec.app.port) {
                 return port.clone();
             }
             was.insert(key(port), target);
@@ -106,12 +119,22 @@ pub(crate) fn build_take_over(
     changes(service, patch)
 }
 
-/// Builds the merge patch that gives the user's Service back. `None`: it is as it was.
-pub(crate) fn build_give_back(service: &Service) -> Option<Value> {
-    let original = original(service)?;
+/// Builds the merge patch that gives the user's Service back. `None`: it is as it was, or is another
+/// object's. A port that leads to the sidecars and was not recorded is led to the application.
+pub(crate) fn build_give_back(service: &Service, cluster: &SocketIoCluster) -> Option<Value> {
+    let original = original(service);
+    let ours = original.as_ref().is_some_and(|original| original.by == names::uid(cluster));
+    if !ours && !is_labelled(service, cluster) {
+        return None;
+    }
+    let was = original.map(|original| original.ports).unwrap_or_default();
+    let application = IntOrString::Int(cluster.spec.app.port.into());
     let ports: Vec<ServicePort> = ports(service)
-        .map(|port| match (target(port), original.ports.get(&key(port))) {
-            (PROXY, Some(was)) => ServicePort { target_port: Some(was.clone()), ..port.clone() },
+        .map(|port| match target(port) {
+            PROXY => {
+                let target = was.get(&key(port)).unwrap_or(&application).clone();
+                ServicePort { target_port: Some(target), ..port.clone() }
+            }
             _ => port.clone(),
         })
         .collect();

@@ -9,7 +9,7 @@ use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend,
     IngressSpec, IngressTLS, ServiceBackendPort,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// What an Ingress is made of.
 #[derive(Clone, Debug)]
@@ -22,8 +22,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) labels: BTreeMap<String, String>,
     /// What the edge is told.
     pub(crate) annotations: BTreeMap<String, String>,
-    /// What it goes with.
-    pub(crate) owner: OwnerReference,
     /// The IngressClass.
     pub(crate) class_name: &'a str,
     /// The host names; none means all.
@@ -63,7 +61,6 @@ pub(crate) fn build_ingress(parts: Parts<'_>) -> Ingress {
             namespace: Some(parts.namespace.to_owned()),
             labels: Some(parts.labels),
             annotations: Some(parts.annotations),
-            owner_references: Some(vec![parts.owner]),
             ..ObjectMeta::default()
         },
         spec: Some(IngressSpec {

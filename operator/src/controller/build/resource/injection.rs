@@ -24,6 +24,8 @@ use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{ImagePullPolicy, WorkloadKind};
 
 const CONFIG_DIR: &str = "/etc/socketio-sidecar";
+/// Where the ServiceAccount admission plugin mounts a token, unless something is mounted there.
+const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Distroless images' `nonroot`.
 const USER: i64 = 65_532;
 
@@ -59,6 +61,31 @@ pub(crate) fn build_removal(cluster: &SocketIoCluster) -> Value {
         "kind": kind,
         "metadata": {"name": workload.name, "namespace": cluster.namespace()},
     })
+}
+
+/// Builds the merge patch for what server-side apply leaves in `workload` because another field manager has a
+/// part of it, such as the image. `None`: nothing is left. It holds for that version only.
+pub(crate) fn build_rest_removal(workload: &Value) -> Option<Value> {
+    let pod = &workload["spec"]["template"]["spec"];
+    let without = |list: &str| -> Option<Vec<Value>> {
+        let all = pod[list].as_array()?;
+        let left: Vec<_> = all.iter().filter(|one| one["name"] != SIDECAR).cloned().collect();
+        (left.len() < all.len()).then_some(left)
+    };
+    let (containers, volumes) = (without("initContainers"), without("volumes"));
+    if containers.is_none() && volumes.is_none() {
+        return None;
+    }
+    let mut spec = json!({});
+    for (list, left) in [("initContainers", containers), ("volumes", volumes)] {
+        if let Some(left) = left {
+            spec[list] = if left.is_empty() { Value::Null } else { left.into() };
+        }
+    }
+    Some(json!({
+        "metadata": {"resourceVersion": workload["metadata"]["resourceVersion"]},
+        "spec": {"template": {"spec": spec}},
+    }))
 }
 
 fn volume(cluster: &SocketIoCluster) -> Volume {
@@ -120,13 +147,18 @@ fn container(cluster: &SocketIoCluster, image: &str) -> Container {
             }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![VolumeMount {
-            name: SIDECAR.to_owned(),
-            // A directory, never a subPath, which would not follow changes of the Secret.
-            mount_path: CONFIG_DIR.to_owned(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        }]),
+        // A directory, never a subPath, which would not follow changes of the Secret. The second is where
+        // Kubernetes would put the token of the pod's account, which is none of the sidecar's business.
+        volume_mounts: Some(
+            [CONFIG_DIR, TOKEN_DIR]
+                .map(|path| VolumeMount {
+                    name: SIDECAR.to_owned(),
+                    mount_path: path.to_owned(),
+                    read_only: Some(true),
+                    ..VolumeMount::default()
+                })
+                .to_vec(),
+        ),
         ..Container::default()
     }
 }

@@ -44,6 +44,12 @@ pub(crate) fn mode_of(secret: &Secret) -> Option<Mode> {
     })
 }
 
+/// The UID of the object whose configuration a Secret has.
+pub(crate) fn cluster_of(secret: &Secret) -> Option<String> {
+    let config: Config = serde_json::from_slice(&secret.data.as_ref()?.get(CONFIG_FILE)?.0).ok()?;
+    Some(config.cluster)
+}
+
 /// Builds it, and says its revision: a digest of the content, so that the same is never another one.
 ///
 /// # Errors

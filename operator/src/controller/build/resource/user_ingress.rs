@@ -54,9 +54,9 @@ pub(crate) fn build_take_over(
     changes(ingress, &annotations)
 }
 
-/// Builds the merge patch that gives it back. `None`: nothing was taken.
-pub(crate) fn build_give_back(ingress: &Ingress) -> Option<Value> {
-    let before = original(ingress)?;
+/// Builds the merge patch that gives it back. `None`: nothing was taken, or by another object.
+pub(crate) fn build_give_back(ingress: &Ingress, cluster: &SocketIoCluster) -> Option<Value> {
+    let before = original(ingress).filter(|original| original.by == names::uid(cluster))?;
     let mut annotations: Map<_, _> = give_back(&before, ingress.annotations()).collect();
     annotations.insert(ORIGINAL_ANNOTATION.to_owned(), Value::Null);
     changes(ingress, &annotations)
@@ -122,8 +122,18 @@ mod tests {
         let taken = merged(&before, &build_take_over(&before, &cluster(), &wanted).unwrap());
         assert_eq!(taken.annotations()["timeout"], "3600");
         assert_eq!(build_take_over(&taken, &cluster(), &wanted), None, "at rest nothing is written");
-        assert_eq!(merged(&taken, &build_give_back(&taken).unwrap()), before);
-        assert_eq!(build_give_back(&before), None);
+        assert_eq!(merged(&taken, &build_give_back(&taken, &cluster()).unwrap()), before);
+        assert_eq!(build_give_back(&before, &cluster()), None);
+    }
+
+    #[test]
+    fn what_another_object_has_taken_is_not_given_back() {
+        let before = ingress(&json!({}));
+        let taken =
+            merged(&before, &build_take_over(&before, &cluster(), &program(&[("hash", "x")])).unwrap());
+        let mut other = cluster();
+        other.metadata.uid = Some("other".to_owned());
+        assert_eq!(build_give_back(&taken, &other), None);
     }
 
     #[test]
@@ -138,12 +148,18 @@ mod tests {
         assert!(!narrower.annotations().contains_key("hash"));
         let mut changed = narrower;
         changed.annotations_mut().insert("timeout".to_owned(), "90".to_owned());
-        assert_eq!(merged(&changed, &build_give_back(&changed).unwrap()).annotations()["timeout"], "90");
+        assert_eq!(
+            merged(&changed, &build_give_back(&changed, &cluster()).unwrap()).annotations()["timeout"],
+            "90"
+        );
         // While the object lives, drift is repaired, and the change is what will be given back.
         let repaired = merged(
             &changed,
             &build_take_over(&changed, &cluster(), &program(&[("timeout", "3600")])).unwrap(),
         );
-        assert_eq!(merged(&repaired, &build_give_back(&repaired).unwrap()).annotations()["timeout"], "90");
+        assert_eq!(
+            merged(&repaired, &build_give_back(&repaired, &cluster()).unwrap()).annotations()["timeout"],
+            "90"
+        );
     }
 }

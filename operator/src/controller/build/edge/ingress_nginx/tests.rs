@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::json;
 
 use super::super::{Program, Provider, program};
@@ -44,14 +43,6 @@ fn each_form_is_its_golden_file() {
             namespace: "chat",
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             annotations: program.annotations,
-            owner: OwnerReference {
-                api_version: "socketio-affinity.dev/v1alpha1".to_owned(),
-                kind: "SocketIoCluster".to_owned(),
-                name: "chat".to_owned(),
-                uid: "5b1a6a3e-6a40-4c0f-9a3e-0d6c3f1f2c11".to_owned(),
-                controller: Some(true),
-                block_owner_deletion: None,
-            },
             class_name: "nginx",
             // One of each: hosts with and without a certificate, and none at all.
             hosts: if form == "none" { &[] } else { &hosts },

@@ -46,14 +46,14 @@ fn only_ports_that_lead_to_the_application_are_taken_and_they_come_back() {
         ]));
         let patch = build_take_over(&before, &theirs(), &workload()).unwrap();
         let taken = merged(&before, &patch);
-        assert!(is_routed(&taken), "{target}");
+        assert!(is_routed(&taken, &theirs()), "{target}");
         let targets: Vec<_> = ports(&taken).map(super::target).collect();
         assert_eq!(targets, [PROXY, IntOrString::Int(9090)]);
         assert_eq!(taken.spec.as_ref().unwrap().selector.as_ref().unwrap()[CLUSTER_LABEL], "chat");
         assert_eq!(build_take_over(&taken, &theirs(), &workload()), None, "at rest nothing is written");
         assert_eq!(port_to_application(&taken, &workload(), 3000), Some(port));
 
-        let back = merged(&taken, &build_give_back(&taken).unwrap());
+        let back = merged(&taken, &build_give_back(&taken, &theirs()).unwrap());
         let mut expected = before.clone();
         if target.is_null() {
             // The API server fills it in, so it is always there.
@@ -61,7 +61,7 @@ fn only_ports_that_lead_to_the_application_are_taken_and_they_come_back() {
                 Some(IntOrString::Int(3000));
         }
         assert_eq!(back, expected);
-        assert_eq!(build_give_back(&back), None);
+        assert_eq!(build_give_back(&back, &theirs()), None);
     }
 }
 
@@ -73,8 +73,8 @@ fn a_manifest_that_is_applied_again_is_followed_and_what_it_said_comes_back() {
     let ports = applied_again.spec.as_mut().unwrap().ports.as_mut().unwrap();
     ports[0].target_port = Some(IntOrString::String("web".to_owned()));
     let repaired = merged(&applied_again, &build_take_over(&applied_again, &theirs(), &workload()).unwrap());
-    assert!(is_routed(&repaired));
-    let back = merged(&repaired, &build_give_back(&repaired).unwrap());
+    assert!(is_routed(&repaired, &theirs()));
+    let back = merged(&repaired, &build_give_back(&repaired, &theirs()).unwrap());
     assert_eq!(super::ports(&back).next().unwrap().target_port, Some(IntOrString::String("web".to_owned())));
 }
 
@@ -85,9 +85,35 @@ fn a_patch_holds_for_one_version_of_the_service() {
 }
 
 #[test]
+fn a_port_that_was_not_recorded_is_given_back_to_the_application() {
+    let before = service(&json!([{"port": 80, "targetPort": "web", "protocol": "TCP"}]));
+    let taken = merged(&before, &build_take_over(&before, &theirs(), &workload()).unwrap());
+    let mut renumbered = taken.clone();
+    renumbered.spec.as_mut().unwrap().ports.as_mut().unwrap()[0].port = 8080;
+    let mut cleaned = taken;
+    cleaned.metadata.annotations = None;
+    for changed in [renumbered, cleaned] {
+        let adopted = build_take_over(&changed, &theirs(), &workload()).unwrap();
+        assert!(is_routed(&merged(&changed, &adopted), &theirs()));
+        let back = merged(&changed, &build_give_back(&changed, &theirs()).unwrap());
+        assert_eq!(ports(&back).next().unwrap().target_port, Some(IntOrString::Int(3000)));
+        assert!(!back.spec.unwrap().selector.unwrap().contains_key(CLUSTER_LABEL));
+    }
+}
+
+#[test]
+fn what_another_object_has_taken_is_not_given_back() {
+    let before = service(&json!([{"port": 80, "targetPort": 3000, "protocol": "TCP"}]));
+    let taken = merged(&before, &build_take_over(&before, &theirs(), &workload()).unwrap());
+    let mut other = theirs();
+    other.metadata.uid = Some("other".to_owned());
+    other.metadata.name = Some("other".to_owned());
+    assert_eq!(build_give_back(&taken, &other), None);
+}
+
+#[test]
 fn a_service_that_leads_elsewhere_is_not_the_applications() {
-    let elsewhere =
-        service(&json!([{"port": 80, "targetPort": "admin"}, {"port": 7900, "targetPort": 7900}]));
+    let elsewhere = service(&json!([{"port": 80, "targetPort": "admin"}, {"port": 90, "targetPort": 90}]));
     assert_eq!(port_to_application(&elsewhere, &workload(), 3000), None);
     let no_ports = workload_with(|object| {
         object["spec"]["template"]["spec"]["containers"][0]["ports"] = json!([]);
@@ -102,7 +128,7 @@ fn a_service_that_leads_elsewhere_is_not_the_applications() {
 fn a_service_of_ours_asks_for_pods_with_the_sidecar_only_when_it_leads_there() {
     let before = build_client_service(&cluster(), &workload(), Route::Application);
     let after = build_client_service(&cluster(), &workload(), Route::Sidecars);
-    assert!(!is_routed(&before) && is_routed(&after));
+    assert!(!is_routed(&before, &cluster()) && is_routed(&after, &cluster()));
     assert_eq!(before.metadata.name.as_deref(), Some("chat-socketio"));
     let selector = |service: &Service| service.spec.as_ref().unwrap().selector.clone().unwrap();
     assert_eq!(selector(&before), BTreeMap::from([("app".to_owned(), "chat".to_owned())]));

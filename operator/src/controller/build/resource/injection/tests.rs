@@ -54,3 +54,20 @@ fn taking_it_out_asks_for_nothing() {
     assert!(holds(&json!({"kind": "Deployment", "metadata": {"name": "chat"}}), &removal));
     assert!(removal.get("spec").is_none() && removal["metadata"].get("annotations").is_none());
 }
+
+#[test]
+fn what_another_manager_holds_on_to_is_taken_out_and_nothing_else() {
+    let workload =
+        |pod: Value| json!({"metadata": {"resourceVersion": "7"}, "spec": {"template": {"spec": pod}}});
+    let rest = workload(json!({
+        "initContainers": [{"name": "migrate"}, {"name": "socketio-sidecar", "image": "x"}],
+        "volumes": [{"name": "socketio-sidecar"}],
+    }));
+    let patch = build_rest_removal(&rest).unwrap();
+    assert_eq!(patch["metadata"]["resourceVersion"], "7");
+    assert_eq!(
+        patch["spec"]["template"]["spec"],
+        json!({"initContainers": [{"name": "migrate"}], "volumes": null})
+    );
+    assert_eq!(build_rest_removal(&workload(json!({"initContainers": [{"name": "migrate"}]}))), None);
+}
