@@ -155,7 +155,7 @@ fn every_rule_refuses_what_cannot_work_and_says_what_to_do() {
     for (before, after, expected) in objects::refused_changes() {
         kubectl(&["replace", "--filename=-"], Some(&with(&before).to_string())).unwrap_or_else(|error| {
             // What cannot be changed has to be made anew.
-            assert!(error.contains("cannot be changed"), "{error}");
+            assert!(error.contains("and make another"), "{error}");
             kubectl(&["delete", KIND, "api-test"], None).unwrap();
             kubectl(&["create", "--filename=-"], Some(&with(&before).to_string())).unwrap()
         });

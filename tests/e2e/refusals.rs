@@ -200,7 +200,7 @@ fn what_cannot_be_done_is_said_once_costs_nothing_and_comes_up_when_it_is_put_ri
     }
     let younger = told(&clusters["younger"], "Accepted", "Conflicted", SOON);
     assert!(
-        younger.contains("SocketIoCluster older has this workload already, and is older; delete one"),
+        younger.contains("SocketIoCluster older has this workload already; delete one"),
         "{younger}"
     );
     let forbidden = wait_for("Ready to say Forbidden", SOON, || {

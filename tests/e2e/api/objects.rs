@@ -108,6 +108,7 @@ pub(super) fn everything() -> Value {
 
 /// More that is accepted.
 pub(super) fn accepted() -> Vec<Value> {
+    let nginx = json!({"className": "nginx"});
     vec![
         everything(),
         json!({"workloadRef": {"kind": "DaemonSet"}, "app": {"port": 65535, "path": "/a/b-c_d.e~f/"}}),
@@ -116,7 +117,7 @@ pub(super) fn accepted() -> Vec<Value> {
         json!({"adapter": {"type": "NotNeeded"}}),
         json!({"edge": {"ingress": {"className": "nginx"}}}),
         json!({"edge": {"ingress": {"name": "chat", "takeOver": true, "hosts": []}}}),
-        json!({"edge": {"sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"}}}),
-        json!({"edge": {"sessionAffinity": {"type": "Cookie", "cookie": {}}}}),
+        json!({"edge": {"ingress": nginx, "sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"}}}),
+        json!({"edge": {"ingress": nginx, "sessionAffinity": {"type": "Cookie", "cookie": {}}}}),
     ]
 }
