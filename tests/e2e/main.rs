@@ -4,9 +4,23 @@
 //! A test that cannot run on a cluster fails and says why; it is never skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
+mod api;
+mod chart;
+mod checks;
+mod component;
+mod cutover;
+mod deletion;
 mod foreign_tags;
+mod given_back;
+mod ingress_nginx;
+mod killed_operator;
 mod killed_sidecar;
+mod leader;
+mod modes;
 mod observe;
+mod refusals;
+mod repairs;
+mod rooms;
 mod scaling;
 mod sessions;
 mod sidecar_logs;

@@ -71,7 +71,7 @@ fn refused(spec: &Value) -> String {
 }
 
 fn refused_by_the_api_server() {
-    let workload = json!({"kind": "Deployment", "name": "chat-without"});
+    let workload = json!({"kind": "Deployment", "name": "chat"});
     let unknown = refused(&json!({"workloadRef": workload, "app": {"port": 3000}, "edge": {"servce": {}}}));
     assert!(unknown.contains(r#"unknown field "spec.edge.servce""#), "{unknown}");
     let path = refused(&json!({"workloadRef": workload, "app": {"port": 3000, "path": "socket.io"}}));
@@ -80,9 +80,10 @@ fn refused_by_the_api_server() {
 
 /// The chat again, once, under another name: with a Service of its own.
 fn deploy_second_chat(name: &str) {
-    let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/chat/k8s/without-sidecar.yaml");
+    let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/chat/k8s/chat.yaml");
     let manifest = std::fs::read_to_string(manifests).unwrap();
-    let manifest = manifest.replace("chat-without", name).replace("replicas: 3", "replicas: 1");
+    let manifest =
+        manifest.replace("name: chat\n", &format!("name: {name}\n")).replace("replicas: 3", "replicas: 1");
     Kubectl::run_with(&["apply", "--filename=-"], Some(&manifest)).unwrap();
     Kubectl::run(&["label", "deployment,service", name, &format!("{LABEL}=")]).unwrap();
     Kubectl::run(&["rollout", "status", "deployment", name, "--timeout=60s"]).unwrap();
@@ -199,10 +200,7 @@ fn what_cannot_be_done_is_said_once_costs_nothing_and_comes_up_when_it_is_put_ri
         assert_one_sentence(&message);
     }
     let younger = told(&clusters["younger"], "Accepted", "Conflicted", SOON);
-    assert!(
-        younger.contains("SocketIoCluster older has this workload already; delete one"),
-        "{younger}"
-    );
+    assert!(younger.contains("SocketIoCluster older has this workload already; delete one"), "{younger}");
     let forbidden = wait_for("Ready to say Forbidden", SOON, || {
         let ready = forbidden_ready();
         Ok((ready["reason"] == "Forbidden").then(|| ready["message"].as_str().unwrap().to_owned()))

@@ -69,7 +69,7 @@ fn sidecar_image(chat: &Chat) -> Value {
 }
 
 fn manifest() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/chat/k8s/without-sidecar.yaml"))
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/chat/k8s/chat.yaml"))
 }
 
 /// Puts the user's Deployment in the place of what is there.
@@ -253,7 +253,7 @@ fn who_takes_it_out_again_is_given_way_to(cluster: &SocketIoCluster, chat: &Chat
     assert_eq!((&contested["status"], &contested["reason"]), (&json!("False"), &json!("InjectionContested")));
     let message = contested["message"].as_str().unwrap();
     assert!(
-        message.contains("taken out of chat-without twice within ten minutes, so it is not put in again;"),
+        message.contains("taken out of chat twice within ten minutes, so it is not put in again;"),
         "{message}"
     );
     assert_one_sentence(message);

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "./client.js";
+import { Handshakes } from "./handshakes.js";
 import { Usage, readOptions } from "./options.js";
 import { HumanReport, JsonReport } from "./report.js";
 import { Room } from "./room.js";
@@ -49,18 +50,22 @@ async function main(options) {
     const room = rooms[Math.floor(index / options.modes.length) % rooms.length] ?? null;
     return new Client(index, mode, options, room, (event) => report.event(event));
   });
-  const describe = () => summarize(options, clients, rooms, performance.now() - started, lag);
+  const handshakes = options.handshakes > 0 ? new Handshakes(options, (event) => report.event(event)) : null;
+  const describe = () => summarize(options, clients, rooms, handshakes, performance.now() - started, lag);
   const progress = setInterval(() => report.progress(describe()), PROGRESS_MS);
 
   for (const client of clients) {
     if (!(await pause(client.index === 0 ? 0 : options.rampMs / options.clients))) break;
     client.start();
   }
+  handshakes?.start();
   await pause(options.durationMs);
 
+  handshakes?.stop();
   for (const client of clients) client.stop();
   const deadline = performance.now() + options.settleMs;
-  const settled = () => clients.every((client) => client.settled) && rooms.every((room) => room.complete);
+  const settled = () => clients.every((client) => client.settled) && rooms.every((room) => room.complete)
+    && (handshakes?.pending ?? 0) === 0;
   while (performance.now() < deadline && !settled()) await sleep(50);
 
   clearInterval(progress);

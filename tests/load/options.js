@@ -21,6 +21,7 @@ checks that every message and every answer arrives complete, once and in order.
   --rooms N              each client also joins one of N rooms, and everything said in a room
                          must reach each of its members, on whichever pod: needs the example
                          chat, and an adapter in it (no rooms)
+  --handshakes N         also N handshakes a second, each on a connection of its own (none)
   --keep-alive           each client reuses its HTTP connections, as browsers do; without it
                          each request has a connection of its own, as the library does in Node
   --json                 JSON lines: an event each, then {"summary": …}
@@ -48,6 +49,7 @@ export function readOptions(args) {
         ramp: { type: "string", default: "5s" },
         settle: { type: "string", default: "10s" },
         rooms: { type: "string" },
+        handshakes: { type: "string" },
         "keep-alive": { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
@@ -68,6 +70,7 @@ export function readOptions(args) {
     path: values.path,
     clients,
     rooms: values.rooms === undefined ? 0 : readCount("--rooms", values.rooms, clients),
+    handshakes: values.handshakes === undefined ? 0 : readCount("--handshakes", values.handshakes, 1_000),
     modes: values.mix ? MODES : [transport],
     durationMs: readTime("--duration", values.duration, 1_000, 24 * 3_600_000),
     intervalMs: readTime("--interval", values.interval, 10, 3_600_000),

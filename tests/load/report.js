@@ -48,6 +48,7 @@ export class HumanReport {
     say("");
     for (const [mode, part] of Object.entries(summary.by_mode)) this.#part(mode, part);
     if (summary.rooms) this.#rooms(summary.rooms);
+    if (summary.handshakes) this.#handshakes(summary.handshakes);
     row("pods", Object.entries(summary.sessions_per_pod).map(([pod, n]) => `${pod} ${n}`).sort().join(", ") || "none");
     if (summary.loop_lag_ms.p99 > 100) {
       row("note", `this program ran ${time_of(summary.loop_lag_ms.p99)} late at times (99th percentile); round trips include that`);
@@ -63,6 +64,12 @@ export class HumanReport {
       + (rooms.missing > 0 && rooms.missing === rooms.missing_across_pods ? "  <- the server passes nothing between pods: it needs an adapter" : ""));
     row("faults", `${num(rooms.duplicated)} repeated, ${num(rooms.reordered)} out of order, ${num(rooms.astray)} astray, ${num(rooms.unanswered)} unanswered`);
     if (rooms.excused) row("excused", `${num(rooms.excused)} deliveries, because their member's session ended just then`);
+    say("");
+  }
+
+  #handshakes(handshakes) {
+    say(`Handshakes: ${num(handshakes.sent)}`);
+    row("answered", `${num(handshakes.good)} with a session; ${counts(handshakes.refused_kinds) || "none refused"}`);
     say("");
   }
 

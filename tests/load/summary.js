@@ -6,7 +6,7 @@ import { Tally, bump } from "./tally.js";
 /** Of the timer that measures how late this program runs. */
 export const LAG_RESOLUTION_MS = 10;
 
-export function summarize(options, clients, rooms, elapsedMs, lag) {
+export function summarize(options, clients, rooms, handshakes, elapsedMs, lag) {
   const by_mode = {};
   for (const mode of options.modes) {
     const some = clients.filter((client) => client.mode === mode);
@@ -18,6 +18,7 @@ export function summarize(options, clients, rooms, elapsedMs, lag) {
     keep_alive: options.keepAlive,
     ...describe(clients),
     ...(rooms.length > 0 && { rooms: describeRooms(rooms) }),
+    ...(handshakes && { handshakes: handshakes.toJSON() }),
     // How late this program itself was: round trips include it.
     loop_lag_ms: { p50: late(lag.percentile(50)), p99: late(lag.percentile(99)), max: late(lag.max) },
     by_mode,
@@ -40,9 +41,10 @@ function describe(clients) {
 
 /** What was not as it should be, in words; empty if all was well. */
 export function complaints(summary) {
-  const { clients, connected_at_end, connect_errors, disconnects, upgrade_errors, lost, ticks_lost, held_back, violation_count, rooms } = summary;
+  const { clients, connected_at_end, connect_errors, disconnects, upgrade_errors, lost, ticks_lost, held_back, violation_count, rooms, handshakes } = summary;
   return Object.entries({
     "failed attempts to connect": connect_errors,
+    "refused handshakes": handshakes ? handshakes.sent - handshakes.good : 0,
     "lost sessions": disconnects,
     "failed upgrades": upgrade_errors,
     "lost messages": lost + ticks_lost,

@@ -8,10 +8,16 @@ use std::io::Write;
 mod chat;
 mod kubectl;
 mod load;
+mod operator;
+mod redis;
+mod socketio_cluster;
 
 pub use chat::{Chat, Pod, Variant};
 pub use kubectl::{Kubectl, wait_for};
-pub use load::{Event, Load, LoadRun, ModeSummary, Summary};
+pub use load::{Event, Handshakes, Load, LoadRun, ModeSummary, RoomSummary, Rooms, Summary};
+pub use operator::Operator;
+pub use redis::Redis;
+pub use socketio_cluster::SocketIoCluster;
 
 /// The namespace everything is put into.
 pub const NAMESPACE: &str = "chat";

@@ -95,7 +95,7 @@ pub(crate) async fn release(
     if let Some(secret) = observed.sidecar_secret.as_ref().filter(|secret| belongs_to(*secret, cluster)) {
         delete::<Secret>(context, &namespace, &secret.name_any()).await?;
     }
-    let_go(cluster, context).await
+    let_go(cluster, observed, context).await
 }
 
 /// Lets the object go, and leaves all that pods and traffic use. The operator's own Secret, which bears the
@@ -103,8 +103,15 @@ pub(crate) async fn release(
 ///
 /// # Errors
 /// The API server's.
-pub(crate) async fn let_go(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
-    delete::<Secret>(context, &context.settings.namespace, &names::credentials_secret(cluster)).await?;
+pub(crate) async fn let_go(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    context: &Context,
+) -> Result<(), Error> {
+    // Only if it is there: an operator that is killed at every write gets on by one with each.
+    if observed.credentials_secret.is_some() {
+        delete::<Secret>(context, &context.settings.namespace, &names::credentials_secret(cluster)).await?;
+    }
     let left: Vec<_> =
         cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
     patch_finalizers(cluster, context, &left).await

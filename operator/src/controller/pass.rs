@@ -162,7 +162,7 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     }
     let observed = dereference(cluster, context, now).await?;
     if cluster.spec.deletion_policy == DeletionPolicy::Retain {
-        give_back::let_go(cluster, context).await?;
+        give_back::let_go(cluster, &observed, context).await?;
         return Ok(Action::await_change());
     }
     let credentials = credentials(cluster, &observed, now)?;

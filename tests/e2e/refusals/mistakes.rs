@@ -57,7 +57,7 @@ pub(crate) fn deployment(name: &str, pod: &Value) -> Value {
     })
 }
 
-/// All of them, where there is a Service `chat-without` that leads to port 3000 of other pods.
+/// All of them, where there is a Service `chat` that leads to port 3000 of other pods.
 pub(crate) fn all() -> Vec<Mistake> {
     let takes = |service: &str| json!({"edge": {"service": {"name": service, "takeOver": true}}});
     let ingress =

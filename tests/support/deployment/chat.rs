@@ -10,15 +10,15 @@ use serde_json::Value;
 use socketio_sidecar::init::{Init, init};
 use socketio_sidecar_core::config::Mode;
 
-use super::{Kubectl, say, wait_for};
+use super::{Kubectl, Redis, say, wait_for};
 
 /// Longest wait for pods to come or go.
-const PODS: Duration = Duration::from_secs(180);
+pub(super) const PODS: Duration = Duration::from_secs(180);
 
 /// Which manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
-    /// `without-sidecar.yaml`.
+    /// `chat.yaml`.
     Without,
     /// `with-sidecar.yaml`, in this mode.
     With(Mode),
@@ -48,30 +48,45 @@ impl Chat {
     /// # Errors
     /// What `kubectl` said, or what was waited for in vain.
     pub fn deploy(variant: Variant) -> Result<Self> {
-        let manifests = manifests();
-        let apply = |file: &str| {
-            let path = manifests.join(file);
-            Kubectl::run(&["apply", "--filename", &path.to_string_lossy()]).map(drop)
-        };
-        apply("namespace.yaml")?;
+        Self::deploy_as(variant, false)
+    }
+
+    /// As [`Self::deploy`], with a Redis that passes events between the pods.
+    ///
+    /// # Errors
+    /// As [`Self::deploy`].
+    pub fn deploy_with_redis(variant: Variant) -> Result<Self> {
+        Self::deploy_as(variant, true)
+    }
+
+    fn deploy_as(variant: Variant, redis: bool) -> Result<Self> {
         let (name, file) = match variant {
-            Variant::Without => ("chat-without", "without-sidecar.yaml"),
+            Variant::Without => ("chat", "chat.yaml"),
             Variant::With(_) => ("chat-with", "with-sidecar.yaml"),
         };
+        Kubectl::run(&["apply", "--filename", &manifests().join("namespace.yaml").to_string_lossy()])?;
+        if redis {
+            Redis::deploy()?;
+        }
         let chat = Self { name, variant };
         say(&format!("deploying {name}, 3 replicas"));
         chat.remove()?;
         if let Variant::With(mode) = variant {
             write_configuration(mode)?;
         }
-        apply(file)?;
+        let mut manifest = fs::read_to_string(manifests().join(file))?;
+        if redis {
+            manifest = Redis::uncomment(&manifest)?;
+        }
+        Kubectl::run_with(&["apply", "--filename=-"], Some(&manifest))?;
         chat.wait_until_ready()?;
         Ok(chat)
     }
 
     /// Removes what an earlier deployment left, and waits until its pods are gone.
     fn remove(&self) -> Result<()> {
-        Kubectl::run(&["delete", "deployment", self.name, "--ignore-not-found", "--grace-period=1"])?;
+        // The Service too: the operator may have taken it over.
+        Kubectl::run(&["delete", "deployment,service", self.name, "--ignore-not-found", "--grace-period=1"])?;
         // Nobody is connected, so nobody needs the grace that its pods ask for.
         Kubectl::run(&["delete", "pods", &self.selector(), "--grace-period=1", "--wait=false"])?;
         wait_for("the earlier pods to go", PODS, || Ok(self.pods()?.is_empty().then_some(())))
@@ -147,6 +162,12 @@ impl Chat {
         Ok(sum)
     }
 
+    /// The name of its Deployment and of its Service.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// What was deployed.
     pub fn variant(&self) -> Variant {
         self.variant
@@ -175,6 +196,7 @@ fn write_configuration(mode: Mode) -> Result<()> {
     }))
 }
 
-fn manifests() -> PathBuf {
+/// Where the example's manifests are.
+pub(super) fn manifests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/chat/k8s")
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -41,6 +41,61 @@ pub struct Summary {
     pub total: ModeSummary,
     /// By `polling`, `default` and `websocket`.
     pub by_mode: BTreeMap<String, ModeSummary>,
+    /// With `--rooms`.
+    #[serde(default)]
+    pub rooms: Option<Rooms>,
+    /// With `--handshakes`.
+    #[serde(default)]
+    pub handshakes: Handshakes,
+}
+
+/// What became of handshakes, each on a connection of its own.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Handshakes {
+    /// How many were tried.
+    pub sent: u64,
+    /// How many were answered with a session.
+    pub good: u64,
+    /// Why others were not.
+    pub refused_kinds: BTreeMap<String, u64>,
+}
+
+/// What became of messages to rooms.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Rooms {
+    /// All rooms together.
+    #[serde(flatten)]
+    pub total: RoomSummary,
+    /// Each room, by its name.
+    pub by_room: BTreeMap<String, RoomSummary>,
+}
+
+/// What became of messages to some rooms. A delivery is one message to one member.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RoomSummary {
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages that the server acknowledged.
+    pub confirmed: u64,
+    /// Messages that it did not, although their session went on.
+    pub unanswered: u64,
+    /// Deliveries that had to be.
+    pub due: u64,
+    /// Those of them that were not.
+    pub missing: u64,
+    /// Those of them that had to go from one pod to another.
+    pub missing_across_pods: u64,
+    /// Deliveries from one pod to another.
+    pub across_pods: u64,
+    /// Deliveries to a member that had the message already.
+    pub duplicated: u64,
+    /// Deliveries after that of a later message of the same sender.
+    pub reordered: u64,
+    /// Deliveries to whom the message was not for.
+    pub astray: u64,
+    /// On how many pods members were. Counted for each room.
+    #[serde(default)]
+    pub pods: u64,
 }
 
 /// What some of the clients saw.
@@ -123,11 +178,20 @@ impl Load {
     /// # Errors
     /// What `kubectl` said.
     pub fn start(&self) -> Result<LoadRun> {
+        self.start_with(&[])
+    }
+
+    /// Starts it with further options.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(&self, options: &[&str]) -> Result<LoadRun> {
         let pod = format!("load-{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
         say(&format!("{} clients connect, and send for {} s", self.clients, self.seconds));
         let (clients, duration) = (self.clients.to_string(), format!("{}s", self.seconds));
         let mut args = vec!["--json", "--url", &self.url, "--clients", &clients, "--duration", &duration];
         args.extend(self.transport);
+        args.extend(options);
         Kubectl::apply(&json!({
             "apiVersion": "v1",
             "kind": "Pod",
@@ -136,7 +200,8 @@ impl Load {
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": false,
                 "enableServiceLinks": false,
-                "terminationGracePeriodSeconds": 1,
+                // For its summary, when it is told to stop.
+                "terminationGracePeriodSeconds": 20,
                 "securityContext": {
                     "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
                 },
@@ -190,6 +255,26 @@ impl LoadRun {
         })?;
         let log = Kubectl::run(&["logs", &self.pod])?;
         Kubectl::run(&["delete", "pod", &self.pod, "--wait=false"])?;
+        Self::read(&log)
+    }
+
+    /// Ends the sending before its time, and returns what the program saw. Its pod is removed.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn stop(self) -> Result<(Summary, Vec<Event>)> {
+        let pod = self.pod.clone();
+        // What is not read while the pod is there goes with it.
+        let log =
+            std::thread::spawn(move || Kubectl::run(&["logs", &pod, "--follow", "--request-timeout=0"]));
+        // The reader must be there before the end; there is no other sign of it.
+        std::thread::sleep(Duration::from_secs(1));
+        Kubectl::run(&["delete", "pod", &self.pod, "--wait=false"])?;
+        let log = log.join().map_err(|_| anyhow!("the reader of the load program's log panicked"))??;
+        Self::read(&log)
+    }
+
+    fn read(log: &str) -> Result<(Summary, Vec<Event>)> {
         #[derive(Deserialize)]
         struct LastLine {
             summary: Summary,

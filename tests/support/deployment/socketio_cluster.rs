@@ -106,8 +106,9 @@ impl SocketIoCluster {
     /// That it was waited for in vain.
     pub fn wait_until(&self, what: &str, limit: Duration, holds: impl Fn(&Value) -> bool) -> Result<()> {
         let what = format!("SocketIoCluster {} to {what}", self.name);
-        wait_for(&what, limit, || Ok(holds(&self.get()?).then_some(())))
-            .with_context(|| self.condition("Ready").map_or_else(|error| error.to_string(), |it| it.to_string()))
+        wait_for(&what, limit, || Ok(holds(&self.get()?).then_some(()))).with_context(|| {
+            self.condition("Ready").map_or_else(|error| error.to_string(), |it| it.to_string())
+        })
     }
 
     /// Waits until it is ready as it is specified now, which every pod has applied.
@@ -146,7 +147,8 @@ impl SocketIoCluster {
     /// That it was waited for in vain, and what its `Ready` says.
     pub fn wait_until_gone(&self, limit: Duration) -> Result<()> {
         wait_for(&format!("SocketIoCluster {} to be gone", self.name), limit, || {
-            let left = Kubectl::run(&["get", "socketiocluster", &self.name, "--ignore-not-found", "--output=name"])?;
+            let left =
+                Kubectl::run(&["get", "socketiocluster", &self.name, "--ignore-not-found", "--output=name"])?;
             Ok(left.is_empty().then_some(()))
         })
         .with_context(|| self.condition("Ready").map_or_else(|error| error.to_string(), |it| it.to_string()))
