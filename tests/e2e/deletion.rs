@@ -46,10 +46,10 @@ pub(crate) fn assert_ends_sessions_and_gives_back(
     let (summary, events) = load.stop().unwrap();
 
     assert_eq!(refusals(&summary), [], "{summary:?}");
-    assert!(summary.handshakes.good > 1000, "{summary:?}");
     let given = between(draining, closing);
     assert!((DEADLINE..DEADLINE + 10).contains(&given), "sessions were given {given} s");
     assert_paced(&events, closing);
+    assert!(summary.handshakes.good > 300, "hardly anybody came meanwhile: {summary:?}");
     before.assert_given_back();
 }
 

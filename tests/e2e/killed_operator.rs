@@ -129,7 +129,7 @@ fn an_operator_that_is_killed_at_every_write_resumes_and_traffic_always_has_some
         eprintln!("    the {what} needed {} lives of the operator", writes.len());
         for step in ["/services/chat", "/deployments/chat", "/socketioclusters/chat/status"] {
             for when in ["before", "after"] {
-                let found = writes.iter().any(|write| write.contains(step) && write.starts_with(when));
+                let found = writes.iter().any(|write| write.ends_with(step) && write.starts_with(when));
                 assert!(found, "in the {what} it was not killed {when} a write to {step}: {writes:#?}");
             }
         }

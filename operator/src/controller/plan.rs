@@ -35,6 +35,8 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(15);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 /// How soon to look again while something is waited for.
 const SOON: Duration = Duration::from_secs(2);
+/// How long kubelet may take to bring a changed Secret.
+const KUBELET: Duration = Duration::from_secs(120);
 /// How soon to look again while something is waited for that would be seen anyway.
 const LATER: Duration = Duration::from_secs(10);
 /// What is waited for once a new configuration was written.
@@ -254,10 +256,16 @@ fn stay(seen: &Situation, step: Step) -> Plan {
             plan.again = None;
             None
         }
-        Step::Programmed | Step::Untagging | Step::Closing => Some(format!(
-            "{} to apply the newest configuration, which kubelet brings within two minutes",
-            list(&seen.lagging)
-        )),
+        Step::Programmed | Step::Untagging | Step::Closing => {
+            if seen.waited(KUBELET) {
+                // It is no matter of seconds then.
+                plan.again = Some(LATER);
+            }
+            Some(format!(
+                "{} to apply the newest configuration, which kubelet brings within two minutes",
+                list(&seen.lagging)
+            ))
+        }
         Step::Draining => {
             plan.again = after(drain(seen.drain.deadline_seconds));
             Some("sessions that are known by their tag, until drain.deadlineSeconds have passed".to_owned())

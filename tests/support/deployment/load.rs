@@ -230,6 +230,13 @@ impl Load {
     }
 }
 
+impl Drop for LoadRun {
+    fn drop(&mut self) {
+        // One that a failed test leaves would be a load on the next ones, too.
+        let _ = Kubectl::run(&["delete", "pod", &self.pod, "--ignore-not-found", "--wait=false"]);
+    }
+}
+
 impl LoadRun {
     /// Waits until all clients are connected.
     ///
@@ -254,7 +261,6 @@ impl LoadRun {
             Ok(matches!(phase.as_str(), "Succeeded" | "Failed").then_some(()))
         })?;
         let log = Kubectl::run(&["logs", &self.pod])?;
-        Kubectl::run(&["delete", "pod", &self.pod, "--wait=false"])?;
         Self::read(&log)
     }
 

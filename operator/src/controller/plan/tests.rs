@@ -105,6 +105,13 @@ fn at_rest_nothing_is_looked_at_again_and_nothing_is_waited_for() {
 }
 
 #[test]
+fn who_lags_for_long_is_asked_rarely() {
+    let lagging = Situation { lagging: pods(1), ..seen(Some(Step::Programmed)) };
+    assert_eq!(decide(&lagging).again, Some(SOON));
+    assert_eq!(decide(&Situation { now: at(120), ..lagging }).again, Some(LATER));
+}
+
+#[test]
 fn what_lags_is_named_three_at_most() {
     let plan = decide(&Situation { lagging: pods(5), ..seen(Some(Step::Programmed)) });
     assert!(plan.waits_for.unwrap().starts_with("chat-0, chat-1, chat-2 and 2 more to apply"));
