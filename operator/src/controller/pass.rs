@@ -292,7 +292,7 @@ fn progress(
         status.step_since = Some(Time(now));
     }
     status.pods = Some(pods(observed));
-    status.edge = Some(match names::ingress(cluster) {
+    status.edge = Some(match names::ingress(cluster).filter(|_| observed.ingress.is_some()) {
         Some(ingress) => format!("Ingress {ingress}"),
         None => format!("Service {}", names::client_service(cluster)),
     });

@@ -195,7 +195,7 @@ pub struct Edge {
     #[serde(default)]
     #[x_kube(validation = Rule::new(
         "(has(self.name) ? self.name : '') == (has(oldSelf.name) ? oldSelf.name : '') && self.takeOver == oldSelf.takeOver"
-    ).message("edge.service.name and takeOver cannot be changed; delete this SocketIoCluster, which gives the Service back, and make another"))]
+    ).message("edge.service.name and takeOver cannot be changed; delete this SocketIoCluster, which gives a Service of yours back and removes one that was made, and make another"))]
     pub service: ClientService,
 
     /// The Ingress in front of it, if there is to be one.

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
-use support::deployment::Kubectl;
+use support::deployment::{Kubectl, wait_for};
 
 use crate::chart::{
     Clean, DEFINITION, NAMESPACE, RELEASE, USERS, chart, file, helm, helm_uninstall, helm_with_chart,
@@ -21,9 +22,13 @@ fn installed() -> Vec<String> {
     ours(HOOKS).lines().filter(|name| name.contains("check")).map(str::to_owned).collect()
 }
 
-fn ready_replicas() -> String {
-    kubectl_in(NAMESPACE, &["get", "deployment", RELEASE, "--output=jsonpath={.status.readyReplicas}"])
-        .unwrap()
+fn wait_until_both_replicas_are_ready() {
+    // Helm waits for as many as may be missing during an update, not for all.
+    wait_for("both replicas to be ready", Duration::from_secs(60), || {
+        let ready = ["get", "deployment", RELEASE, "--output=jsonpath={.status.readyReplicas}"];
+        Ok((kubectl_in(NAMESPACE, &ready).unwrap() == "2").then_some(()))
+    })
+    .unwrap();
 }
 
 /// The object that the notes after an installation tell to apply.
@@ -61,7 +66,7 @@ fn from_an_earlier_chart_to_its_end() {
     // An installation, in a namespace that enforces the restricted Pod Security Standard.
     let earlier = file(EARLIER);
     helm_with_chart("install", &earlier.to_string_lossy(), &[]).unwrap();
-    assert_eq!(ready_replicas(), "2");
+    wait_until_both_replicas_are_ready();
 
     // What its notes say is the next step.
     let object = object_of_the_notes();
@@ -73,7 +78,7 @@ fn from_an_earlier_chart_to_its_end() {
     // An upgrade, the definition included.
     assert!(difference_of_definitions().contains("0.1.0-alpha.1"), "there is nothing to upgrade");
     helm_with_chart("upgrade", &chart(), &[]).unwrap();
-    assert_eq!(ready_replicas(), "2");
+    wait_until_both_replicas_are_ready();
     assert_eq!(difference_of_definitions(), "", "the definition was not upgraded");
     assert_eq!(uid().unwrap(), before, "the object did not survive");
     let said = helm(&["test", RELEASE, "--namespace", NAMESPACE, "--timeout=90s"]).unwrap();
@@ -85,7 +90,7 @@ fn from_an_earlier_chart_to_its_end() {
     let sentence = said.lines().find(|line| line.contains(USERS) && line.contains("chat"));
     assert!(sentence.is_some(), "nobody is told why: {said}");
     assert_eq!(installed(), [""; 0], "the refusal left something");
-    assert_eq!(ready_replicas(), "2", "the operator goes on");
+    wait_until_both_replicas_are_ready();
     // Helm believes now that it is half gone. This is what docs/install.md says to do about it.
     assert!(helm_with_chart("upgrade", &chart(), &[]).unwrap_err().contains("has no deployed releases"));
     helm(&["rollback", RELEASE, "2", "--namespace", NAMESPACE, "--timeout=90s"]).unwrap();
@@ -106,7 +111,7 @@ fn in_chosen_namespaces_it_works_with_rights_in_these_only() {
     let _clean = Clean::cluster();
     let watch = format!("watchNamespaces={{{USERS}}}");
     helm_with_chart("install", &chart(), &["--set", &watch]).unwrap();
-    assert_eq!(ready_replicas(), "2");
+    wait_until_both_replicas_are_ready();
     helm(&["test", RELEASE, "--namespace", NAMESPACE, "--timeout=90s"]).unwrap();
 
     // An object elsewhere is another operator's, or nobody's.

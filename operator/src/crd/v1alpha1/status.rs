@@ -25,7 +25,7 @@ pub struct SocketIoClusterStatus {
     /// How many pods are ready with the sidecar, of how many there are, such as `3/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<String>,
-    /// The Service that clients and edges use, and the Ingress before it.
+    /// The Service that clients and edges use, or the Ingress before it, once that is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<String>,
 
