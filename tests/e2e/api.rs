@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::deployment::Kubectl;
+use support::deployment::{Kubectl, merge};
 
 /// Everything that is required, in ten lines.
 pub(crate) const LEAST: &str = "\
@@ -40,24 +40,6 @@ fn with(spec: &Value) -> Value {
     let mut object = least();
     merge(&mut object["spec"], spec);
     object
-}
-
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(fields) = patch else {
-        target.clone_from(patch);
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, value) in fields {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(name);
-        } else {
-            merge(&mut target[name], value);
-        }
-    }
 }
 
 /// What the API server would make of a new object, or why it refuses it.

@@ -8,7 +8,7 @@
 //! - [`Resources`] is taken apart without `..`, so that nothing that was built is forgotten here.
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ObjectReference, Service};
+use k8s_openapi::api::core::v1::{ObjectReference, Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -26,6 +26,20 @@ use super::error::Error;
 use super::names::{self, APPLIED_ANNOTATION, FINALIZER, MANAGER, ORIGINAL_ANNOTATION, belongs_to};
 use super::plan::{Asks, Route};
 use crate::crd::SocketIoCluster;
+
+/// What is read and written here: kinds that the compiler knows, in a namespace.
+pub(crate) trait Namespaced:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug
+{
+}
+
+impl<K> Namespaced for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+{
+}
 
 /// What was applied: the only source of a status that says so.
 #[derive(Debug, Default)]
@@ -93,10 +107,10 @@ pub(crate) async fn apply(
 pub(crate) async fn apply_secrets(
     cluster: &SocketIoCluster,
     observed: &Observed,
-    resources: Resources,
+    credentials_secret: Secret,
+    sidecar_secret: Secret,
     context: &Context,
 ) -> Result<(), Error> {
-    let Resources { credentials_secret, sidecar_secret, .. } = resources;
     if !observed.sidecar_secret.as_ref().is_some_and(|secret| belongs_to(secret, cluster)) {
         return Ok(());
     }
@@ -157,11 +171,7 @@ pub(crate) async fn ensure<K>(
     live: Option<&K>,
 ) -> Result<Option<ObjectReference>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Serialize
-        + DeserializeOwned
-        + std::fmt::Debug,
+    K: Namespaced + Serialize,
 {
     let (kind, name) = (K::kind(&()).into_owned(), desired.name_any());
     let what = format!("{kind} {name}");
@@ -237,10 +247,7 @@ pub(crate) async fn merge<K>(
     patch: &Value,
 ) -> Result<(), Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
+    K: Namespaced,
 {
     let kind = K::kind(&()).into_owned();
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
@@ -258,10 +265,7 @@ where
 /// The API server's.
 pub(crate) async fn delete<K>(context: &Context, namespace: &str, name: &str) -> Result<(), Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
+    K: Namespaced,
 {
     let kind = K::kind(&()).into_owned();
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);

@@ -99,23 +99,32 @@ pub(crate) fn build(
     let (secret, revision) = build_secret(cluster, observed, plan.step, inputs.credentials)?;
     let workload = observed.workload.as_ref();
     Ok(Resources {
-        credentials_secret: Secret {
-            metadata: kube::core::ObjectMeta {
-                name: Some(names::credentials_secret(cluster)),
-                namespace: Some(inputs.namespace.to_owned()),
-                labels: Some(names::labels(cluster)),
-                ..kube::core::ObjectMeta::default()
-            },
-            data: Some(inputs.credentials.to_data()?),
-            type_: Some("Opaque".to_owned()),
-            ..Secret::default()
-        },
+        credentials_secret: build_credentials_secret(cluster, inputs.credentials, inputs.namespace)?,
         sidecar_secret: secret,
         revision,
         peer_service: peer_service::build_peer_service(cluster),
         workload: build_workload(cluster, workload, plan.step, inputs)?,
         client_service: build_service(cluster, observed, plan.step.route()),
         ingress: build_ingress(cluster, observed, valid, plan.step.route()),
+    })
+}
+
+/// The operator's own Secret, in `namespace`, which is the operator's.
+pub(crate) fn build_credentials_secret(
+    cluster: &SocketIoCluster,
+    credentials: &Credentials,
+    namespace: &str,
+) -> Result<Secret, Error> {
+    Ok(Secret {
+        metadata: kube::core::ObjectMeta {
+            name: Some(names::credentials_secret(cluster)),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(names::labels(cluster)),
+            ..kube::core::ObjectMeta::default()
+        },
+        data: Some(credentials.to_data()?),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
     })
 }
 

@@ -19,10 +19,9 @@ use super::error::Error;
 use super::give_back::{self, give_back};
 use super::names;
 use super::patch_status::{patch_status, publish};
-use super::plan::Asks;
-use super::plan::{PATIENCE, Plan, Route, Situation, decide, list};
+use super::plan::{Asks, PATIENCE, Plan, Route, Situation, decide, list};
 use super::revisions;
-use super::status::{ConditionType, Finding, Summary, conclude};
+use super::status::{ConditionType, Finding, Summary, conclude, step_reason};
 use super::validate::{Refusal, Valid, has_several_pods, validate};
 use super::workload::Workload;
 use super::{Context, RESYNC, others};
@@ -120,15 +119,10 @@ async fn renew(
         return Ok(());
     };
     let credentials = credentials(cluster, observed, now)?;
-    let plan = Plan { step, waits_for: None, again: None, release: false };
-    let inputs = Inputs {
-        credentials: &credentials,
-        image: "",
-        namespace: &context.settings.namespace,
-        contested: true,
-    };
-    let resources = build(cluster, observed, None, &plan, inputs)?;
-    apply::apply_secrets(cluster, observed, resources, context).await
+    let (sidecar_secret, _) = build::build_secret(cluster, observed, step, &credentials)?;
+    let credentials_secret =
+        build::build_credentials_secret(cluster, &credentials, &context.settings.namespace)?;
+    apply::apply_secrets(cluster, observed, credentials_secret, sidecar_secret, context).await
 }
 
 /// Says why nothing is done. What is in place stays.
@@ -192,7 +186,7 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
         return Ok(Action::await_change());
     }
     let waits_for = plan.waits_for.clone().unwrap_or_default();
-    let summary = Summary::Waiting(reason(plan.step), format!("being deleted; waits for {waits_for}"));
+    let summary = Summary::Waiting(step_reason(plan.step), format!("being deleted; waits for {waits_for}"));
     let status = progress(cluster, &observed, &plan, &given.revision);
     let status = conclude(&before, status, cluster.metadata.generation, Vec::new(), &summary, now);
     patch_status(cluster, &status, context).await?;
@@ -313,20 +307,6 @@ fn pods(observed: &Observed) -> String {
     format!("{}/{}", observed.pods.with_sidecar.len(), observed.pods.all)
 }
 
-fn reason(step: Step) -> &'static str {
-    match step {
-        Step::Injecting => "Injecting",
-        Step::Settling => "Settling",
-        Step::Programmed => "Applying",
-        Step::Untagging => "Untagging",
-        Step::Draining => "Draining",
-        Step::Closing => "Closing",
-        Step::Emptying => "Emptying",
-        Step::RoutingBack => "RoutingBack",
-        Step::Uninjecting => "Uninjecting",
-    }
-}
-
 fn findings(
     cluster: &SocketIoCluster,
     observed: &Observed,
@@ -364,7 +344,7 @@ fn injection(observed: &Observed, contest: &Contest, cluster: &SocketIoCluster) 
             _ => format!("ready pods without a ready sidecar: {}", list(&pods.without_sidecar)),
         });
         let reason = if pods.trouble.is_some() { "SidecarNotReady" } else { "Injecting" };
-        return Finding { condition, holds: Some(false), reason, message };
+        return Finding::fails(condition, reason, message);
     }
     Finding::holds(condition, "Injected", "")
 }
@@ -449,7 +429,7 @@ fn summarize(findings: &[Finding], plan: &Plan, mode: Mode) -> Summary {
         (Some(Summary::Failed(reason, message)), _) if reason != "Injecting" => {
             Summary::Failed(reason, message)
         }
-        (_, Some(waits_for)) => Summary::Waiting(reason(plan.step), format!("waits for {waits_for}")),
+        (_, Some(waits_for)) => Summary::Waiting(step_reason(plan.step), format!("waits for {waits_for}")),
         (Some(Summary::Failed(reason, message)), None) => Summary::Waiting(reason, message),
         (_, None) => Summary::Ready(
             match mode {

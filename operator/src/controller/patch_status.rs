@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Context;
 use super::error::Error;
 use super::names::MANAGER;
-use super::status::{ready, turned};
+use super::status::{is_progress, turned};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 
@@ -45,32 +45,11 @@ pub(crate) async fn patch_status(
     context.metrics.write("SocketIoCluster/status", "patch");
 
     if let Some(condition) = turned(&before, status) {
-        let ready_before = ready(&before).is_some_and(|condition| condition.status == "True");
         let good = condition.status == "True" || is_progress(&condition.reason);
-        let type_ = if good || (ready_before && is_progress(&condition.reason)) {
-            EventType::Normal
-        } else {
-            EventType::Warning
-        };
+        let type_ = if good { EventType::Normal } else { EventType::Warning };
         publish(cluster, context, type_, &condition.reason, &condition.message, None).await;
     }
     Ok(())
-}
-
-/// Whether a reason is that of a step on the way.
-fn is_progress(reason: &str) -> bool {
-    [
-        "Injecting",
-        "Settling",
-        "Applying",
-        "Untagging",
-        "Draining",
-        "Closing",
-        "Emptying",
-        "RoutingBack",
-        "Uninjecting",
-    ]
-    .contains(&reason)
 }
 
 /// Publishes an Event about the object, and what else it is about. Events that differ in their note only are

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::error::Error;
 use super::validate::Refusal;
-use crate::crd::v1alpha1::SocketIoClusterStatus;
+use crate::crd::v1alpha1::{SocketIoClusterStatus, Step};
 
 /// The types of condition, in the order of their importance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,8 +57,8 @@ pub(crate) const READY: &str = "Ready";
 pub(crate) struct Finding {
     /// Which one.
     pub(crate) condition: ConditionType,
-    /// It holds; `None`: that is not known.
-    pub(crate) holds: Option<bool>,
+    /// It holds.
+    pub(crate) holds: bool,
     /// In PascalCase.
     pub(crate) reason: &'static str,
     /// A sentence, or nothing.
@@ -68,12 +68,12 @@ pub(crate) struct Finding {
 impl Finding {
     /// It holds.
     pub(crate) fn holds(condition: ConditionType, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { condition, holds: Some(true), reason, message: message.into() }
+        Self { condition, holds: true, reason, message: message.into() }
     }
 
     /// It does not, or not yet.
     pub(crate) fn fails(condition: ConditionType, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { condition, holds: Some(false), reason, message: message.into() }
+        Self { condition, holds: false, reason, message: message.into() }
     }
 }
 
@@ -106,10 +106,8 @@ impl Summary {
 
     /// The first finding that fails and is needed, if there is one.
     pub(crate) fn of_failure(findings: &[Finding]) -> Option<Self> {
-        let mut failures: Vec<_> = findings
-            .iter()
-            .filter(|finding| finding.holds == Some(false) && finding.condition.is_needed())
-            .collect();
+        let mut failures: Vec<_> =
+            findings.iter().filter(|finding| !finding.holds && finding.condition.is_needed()).collect();
         failures.sort_by_key(|finding| finding.condition);
         failures.first().map(|finding| Self::Failed(finding.reason, finding.message.clone()))
     }
@@ -125,12 +123,8 @@ pub(crate) fn conclude(
     now: Timestamp,
 ) -> SocketIoClusterStatus {
     let mut conditions: Vec<Condition> = Vec::new();
-    let mut add = |type_: &str, holds: Option<bool>, reason: &str, message: String| {
-        let status = match holds {
-            Some(true) => "True",
-            Some(false) => "False",
-            None => "Unknown",
-        };
+    let mut add = |type_: &str, holds: bool, reason: &str, message: String| {
+        let status = if holds { "True" } else { "False" };
         let earlier = before.conditions.iter().find(|condition| condition.type_ == type_);
         let turned = earlier.is_none_or(|condition| condition.status != status);
         let last_transition_time = if turned {
@@ -151,9 +145,9 @@ pub(crate) fn conclude(
         add(finding.condition.name(), finding.holds, finding.reason, finding.message);
     }
     match summary {
-        Summary::Ready(message) => add(READY, Some(true), "Ready", message.clone()),
+        Summary::Ready(message) => add(READY, true, "Ready", message.clone()),
         Summary::Waiting(reason, message) | Summary::Failed(reason, message) => {
-            add(READY, Some(false), reason, message.clone());
+            add(READY, false, reason, message.clone());
         }
     }
     // What a pass did not look at stays as it was.
@@ -175,6 +169,31 @@ fn shortened(mut message: String) -> String {
         message.push('…');
     }
     message
+}
+
+/// The reason of Ready while a step is under way.
+pub(crate) fn step_reason(step: Step) -> &'static str {
+    match step {
+        Step::Injecting => "Injecting",
+        Step::Settling => "Settling",
+        Step::Programmed => "Applying",
+        Step::Untagging => "Untagging",
+        Step::Draining => "Draining",
+        Step::Closing => "Closing",
+        Step::Emptying => "Emptying",
+        Step::RoutingBack => "RoutingBack",
+        Step::Uninjecting => "Uninjecting",
+    }
+}
+
+/// Whether a reason is that of a step on the way.
+pub(crate) fn is_progress(reason: &str) -> bool {
+    use Step::{
+        Closing, Draining, Emptying, Injecting, Programmed, RoutingBack, Settling, Uninjecting, Untagging,
+    };
+    let steps =
+        [Injecting, Settling, Programmed, Untagging, Draining, Closing, Emptying, RoutingBack, Uninjecting];
+    steps.into_iter().any(|step| step_reason(step) == reason)
 }
 
 /// The Ready condition, if there is one.

@@ -162,8 +162,8 @@ fn condition(object: &Value, type_: &str) -> Value {
     found.cloned().unwrap_or_default()
 }
 
-/// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
+/// Merges a patch into an object (RFC 7396).
+pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(fields) = patch else {
         target.clone_from(patch);
         return;
