@@ -33,7 +33,7 @@ fn a_killed_sidecar_costs_only_the_sessions_that_ran_through_it() {
         .iter()
         .filter(|event| event.pod.as_ref() != Some(&killed.name))
         .filter(|event| event.sid.as_ref().is_none_or(|sid| !through_killed.contains(sid)))
-        .filter(|event| event.mode != "polling" || !saw_a_connection_break(event))
+        .filter(|event| event.transport != "polling" || !saw_a_connection_break(event))
         .collect();
     assert!(
         unexplained.is_empty(),

@@ -212,7 +212,10 @@ export class Client {
     const kind = cause ? `${reason}: ${cause.kind}` : reason;
     this.tally.fail("disconnect", kind);
     this.tally.cut_off += session.sequence.outstanding;
-    this.report("disconnect", { kind, status: cause?.status ?? null, pod: session.pod, sid: this.#sid, cut_off: session.sequence.outstanding });
+    this.report("disconnect", {
+      kind, status: cause?.status ?? null, transport: this.socket.io.engine.transport.name, pod: session.pod, sid: this.#sid,
+      cut_off: session.sequence.outstanding,
+    });
     this.#session = null;
     this.#sid = null;
     this.#lostAt = performance.now();

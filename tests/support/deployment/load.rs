@@ -156,6 +156,9 @@ pub struct Event {
     /// `polling`, `default` or `websocket`.
     #[serde(default)]
     pub mode: String,
+    /// The session's transport then, which is `polling` in mode `default` too until it is upgraded.
+    #[serde(default)]
+    pub transport: String,
     /// Which pod held the session.
     #[serde(default)]
     pub pod: Option<String>,
