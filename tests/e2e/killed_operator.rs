@@ -101,6 +101,7 @@ impl Drop for Killed {
 }
 
 #[test]
+#[ignore = "takes long; `make soak` runs it"]
 fn an_operator_that_is_killed_at_every_write_resumes_and_traffic_always_has_somewhere_to_go() {
     let chat = Chat::deploy(Variant::Without).unwrap();
     chat.scale(2).unwrap();

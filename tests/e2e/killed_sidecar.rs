@@ -1,6 +1,7 @@
 //! A sidecar dies without warning.
 
 use std::fs;
+use std::time::Duration;
 
 use socketio_sidecar_core::config::Mode;
 use support::deployment::{Chat, Event, Kubectl, Pod, Variant, wait_for};
@@ -8,20 +9,26 @@ use support::deployment::{Chat, Event, Kubectl, Pod, Variant, wait_for};
 use crate::load;
 use crate::sidecar_logs::{FollowedLogs, sessions};
 
+/// Longer than any client waits before it connects again.
+const AFTERWARDS: Duration = Duration::from_secs(10);
+
 #[test]
 fn a_killed_sidecar_costs_only_the_sessions_that_ran_through_it() {
     let chat = Chat::deploy(Variant::With(Mode::Enforce)).unwrap();
-    let run = load(&chat, 45).start().unwrap();
+    let run = load(&chat, 600).start().unwrap();
     run.wait_until_connected().unwrap();
     let pods = chat.pods().unwrap();
     let logs = FollowedLogs::follow(&pods);
     let killed = &pods[0];
     kill_sidecar(killed);
-    wait_for("the sidecar to be started again", std::time::Duration::from_secs(60), || {
+    wait_for("the sidecar to be started again", Duration::from_secs(60), || {
         Ok((restarts(killed) >= 1).then_some(()))
     })
     .unwrap();
-    let (summary, events) = run.finish().unwrap();
+    // Some notice only when they next send something.
+    std::thread::sleep(AFTERWARDS);
+    run.wait_until_connected().unwrap();
+    let (summary, events) = run.stop().unwrap();
 
     // What the other sidecars say came from the killed one, which can say nothing itself.
     let came_from_killed =

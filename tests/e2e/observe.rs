@@ -8,7 +8,7 @@ use crate::load;
 #[test]
 fn in_observe_they_fail_as_before_and_the_counter_explains_what_they_saw() {
     let chat = Chat::deploy(Variant::With(Mode::Observe)).unwrap();
-    let (summary, _) = load(&chat, 15).run().unwrap();
+    let (summary, _) = load(&chat, 8).run().unwrap();
     let (mut seen, mut attempts) = (0, 0);
     for mode in ["polling", "default"] {
         let clients = &summary.by_mode[mode];

@@ -18,7 +18,7 @@ use witness::{Visitors, assert_one_sentence, events, work};
 /// A namespace in which the operator may not change Deployments.
 const FORBIDDEN: &str = "chat-forbidden";
 /// More than the time after which each object is looked at although nothing happened.
-const REST: Duration = Duration::from_secs(65);
+const MINUTE: Duration = Duration::from_secs(65);
 const SOON: Duration = Duration::from_secs(30);
 /// A resync, or the time after which what was forbidden is tried again.
 const RETRY: Duration = Duration::from_secs(75);
@@ -147,6 +147,17 @@ fn wait_for_policy() {
 
 #[test]
 fn what_cannot_be_done_is_said_once_costs_nothing_and_comes_up_when_it_is_put_right() {
+    assert_said_once_and_taken_up(Duration::from_secs(12));
+}
+
+#[test]
+#[ignore = "takes long; `make soak` runs it"]
+fn what_was_put_right_unseen_comes_up_by_itself_within_a_minute() {
+    assert_said_once_and_taken_up(MINUTE);
+}
+
+/// For at most a minute nothing may happen. After less the operator has to be told to look at what it cannot see.
+fn assert_said_once_and_taken_up(rest: Duration) {
     let _litter = Litter::none();
     let chat = Chat::deploy(Variant::Without).unwrap();
     Kubectl::run(&["create", "namespace", FORBIDDEN]).unwrap();
@@ -240,7 +251,7 @@ fn what_cannot_be_done_is_said_once_costs_nothing_and_comes_up_when_it_is_put_ri
     );
     assert_one_sentence(&silent);
 
-    at_rest_nothing_is_written();
+    at_rest_nothing_is_written(rest);
 
     through_deaf.leave().assert_undisturbed();
     for mistake in mistakes.iter().filter(|mistake| mistake.told.0 != "EdgeProgrammed") {
@@ -279,6 +290,11 @@ fn what_cannot_be_done_is_said_once_costs_nothing_and_comes_up_when_it_is_put_ri
     told(&clusters["host-network"], "Accepted", "Accepted", SOON);
     told(&clusters["name-taken"], "Accepted", "Accepted", SOON);
     deaf.wait_until_ready(Duration::from_secs(90)).unwrap();
+    if rest < MINUTE {
+        look("chat", "younger");
+        look("chat", "no-class");
+        look(FORBIDDEN, "forbidden");
+    }
     told(&clusters["younger"], "Accepted", "Accepted", RETRY);
     wait_for("what was forbidden to be done", RETRY.saturating_sub(granted.elapsed()), || {
         Ok((forbidden_ready()["reason"] == "Injecting").then_some(()))
@@ -288,14 +304,21 @@ fn what_cannot_be_done_is_said_once_costs_nothing_and_comes_up_when_it_is_put_ri
     through_chat.leave().assert_undisturbed();
 }
 
-fn at_rest_nothing_is_written() {
+/// Makes the operator look at an object now.
+fn look(namespace: &str, name: &str) {
+    let args = ["--namespace", namespace, "annotate", "socketiocluster", name, "test/looked-at=now"];
+    Kubectl::run(&args).unwrap();
+}
+
+fn at_rest_nothing_is_written(time: Duration) {
     let (writes, passes) = work();
-    std::thread::sleep(REST);
+    std::thread::sleep(time);
     let (writes_after, passes_after) = work();
     assert_eq!(writes_after, writes, "the operator writes although nothing happens");
     let passes = passes_after - passes;
     // Fourteen objects, once a minute; those of which something may come unseen some times more.
-    assert!(passes > 10.0 && passes < 70.0, "{passes} passes in {} s", REST.as_secs());
+    assert!(passes < 70.0, "{passes} passes in {} s", time.as_secs());
+    assert!(passes > 10.0 || time < MINUTE, "{passes} passes in {} s", time.as_secs());
 }
 
 #[track_caller]

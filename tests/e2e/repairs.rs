@@ -261,7 +261,7 @@ fn who_takes_it_out_again_is_given_way_to(cluster: &SocketIoCluster, chat: &Chat
 
     chat.wait_until_ready().unwrap();
     let (writes, _) = work();
-    std::thread::sleep(Duration::from_secs(20));
+    std::thread::sleep(Duration::from_secs(12));
     assert_eq!((work().0, warnings("InjectionContested")), (writes, 1), "{:#?}", events("chat", NAME));
     assert_eq!(sidecar_image(chat), Value::Null);
 

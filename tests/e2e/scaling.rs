@@ -11,7 +11,7 @@ use crate::sidecar_logs::{FollowedLogs, sessions};
 #[test]
 fn scaling_costs_only_the_sessions_of_removed_pods() {
     let chat = Chat::deploy(Variant::With(Mode::Enforce)).unwrap();
-    let run = load(&chat, 100).start().unwrap();
+    let run = load(&chat, 600).start().unwrap();
     run.wait_until_connected().unwrap();
     chat.scale(6).unwrap();
     chat.wait_until_ready().unwrap();
@@ -22,7 +22,8 @@ fn scaling_costs_only_the_sessions_of_removed_pods() {
     chat.wait_until_ready().unwrap();
     let kept: HashSet<String> = chat.pods().unwrap().into_iter().map(|pod| pod.name).collect();
     assert_eq!(kept.len(), 2);
-    let (summary, events) = run.finish().unwrap();
+    run.wait_until_connected().unwrap();
+    let (summary, events) = run.stop().unwrap();
 
     // A session ends with the pod that holds it; a WebSocket also with a pod that forwarded it.
     let through_removed = sessions(&logs.tunnels(|pod| !kept.contains(&pod.name)));

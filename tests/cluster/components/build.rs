@@ -77,6 +77,8 @@ async fn build(component: &Component, cache: &Path, components: &Path) -> Result
         .arg(format!("{}/", finished.display()))
         .args(component.packages)
         .env("CGO_ENABLED", "0")
+        // The compilers live for seconds: collecting garbage less often saves a twentieth of the time.
+        .env("GOGC", "400")
         .env("GOWORK", "off");
     let log = directory.join("build.log");
     compile(go, name, &log).await.with_context(|| {
