@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
@@ -173,6 +173,9 @@ pub struct Event {
     pub connected: u32,
 }
 
+/// How long a pod's log may take to be complete after its end.
+const LOG_FOLLOWS: Duration = Duration::from_secs(10);
+
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
 impl Load {
@@ -263,8 +266,15 @@ impl LoadRun {
             let phase = Kubectl::run(&["get", "pod", &self.pod, "--output=jsonpath={.status.phase}"])?;
             Ok(matches!(phase.as_str(), "Succeeded" | "Failed").then_some(()))
         })?;
-        let log = Kubectl::run(&["logs", &self.pod])?;
-        Self::read(&log)
+        // A busy node may end the pod before it has all of its log.
+        let last_read = Instant::now() + LOG_FOLLOWS;
+        loop {
+            let read = Self::read(&Kubectl::run(&["logs", &self.pod])?);
+            if read.is_ok() || Instant::now() > last_read {
+                return read;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     /// Ends the sending before its time, and returns what the program saw. Its pod is removed.
