@@ -3,11 +3,12 @@
 //! | path | answers |
 //! | --- | --- |
 //! | `/livez` | 200 while the process runs. A leader that hangs loses its lease and ends by itself |
-//! | `/readyz` | 200 while the API server answers, as leader and as standby; else 503 |
+//! | `/readyz` | 200 while the API server answers and, as leader, once the SocketIoClusters are listed; else 503 |
 //! | `/metrics` | the metrics, in Prometheus' text format |
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -32,24 +33,46 @@ const HEAD: Duration = Duration::from_secs(2);
 /// For how long an answer of the API server counts. The Lease is read or renewed more often than that.
 const FRESH: Duration = Duration::from_secs(15);
 
-/// When the API server last answered.
+/// Whether this process can do what it is there for.
 #[derive(Debug)]
-pub struct Health(watch::Sender<Option<Instant>>);
+pub struct Health {
+    /// When the API server last answered.
+    answered: watch::Sender<Option<Instant>>,
+    /// A leader's caches are filled for the first time.
+    listing: AtomicBool,
+}
 
 impl Default for Health {
     fn default() -> Self {
-        Self(watch::Sender::new(None))
+        Self { answered: watch::Sender::new(None), listing: AtomicBool::new(false) }
     }
 }
 
 impl Health {
     /// The API server has answered as it should.
     pub fn api_server_answered(&self) {
-        self.0.send_replace(Some(Instant::now()));
+        self.answered.send_replace(Some(Instant::now()));
     }
 
-    fn is_ready(&self) -> bool {
-        self.0.borrow().is_some_and(|answered| answered.elapsed() < FRESH)
+    /// This process leads now, and knows no SocketIoCluster yet.
+    pub fn begins_listing(&self) {
+        self.listing.store(true, Ordering::Relaxed);
+    }
+
+    /// It knows all of them.
+    pub fn has_listed(&self) {
+        self.listing.store(false, Ordering::Relaxed);
+    }
+
+    /// What is missing. A standby watches nothing and has nothing to list: it is ready to take over while it
+    /// reads the Lease. A leader that may not list the SocketIoClusters, or where they are not defined, never
+    /// gets ready, so that `helm install --wait` does not call that an installation.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        if !self.answered.borrow().is_some_and(|answered| answered.elapsed() < FRESH) {
+            return Some("the API server does not answer\n");
+        }
+        let listing = self.listing.load(Ordering::Relaxed);
+        listing.then_some("the SocketIoClusters are not listed yet; the log says why if it does not end\n")
     }
 }
 
@@ -100,8 +123,10 @@ impl Admin {
         }
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
-            "/readyz" if self.health.is_ready() => text(StatusCode::OK, "ok\n"),
-            "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "the API server does not answer\n"),
+            "/readyz" => match self.health.missing() {
+                None => text(StatusCode::OK, "ok\n"),
+                Some(missing) => text(StatusCode::SERVICE_UNAVAILABLE, missing),
+            },
             "/metrics" => typed(StatusCode::OK, "text/plain; version=0.0.4", self.metrics.render()),
             _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
         }
@@ -124,13 +149,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_ready_while_the_api_server_answers() {
+    async fn it_is_ready_while_the_api_server_answers_and_as_a_leader_once_it_knows_the_objects() {
         let health = Health::default();
-        assert!(!health.is_ready());
+        assert!(health.missing().is_some());
         health.api_server_answered();
+        assert_eq!(health.missing(), None, "a standby lists nothing");
+        health.begins_listing();
+        assert!(health.missing().unwrap().contains("not listed yet"));
+        health.has_listed();
         tokio::time::advance(FRESH - Duration::from_millis(1)).await;
-        assert!(health.is_ready());
+        assert_eq!(health.missing(), None);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(!health.is_ready());
+        assert!(health.missing().unwrap().contains("does not answer"));
     }
 }

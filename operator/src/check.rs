@@ -9,9 +9,9 @@ use kube::api::Api;
 use kube::{Client, Error, Resource};
 use tokio::time::{Instant, sleep};
 
+use crate::cli::Place;
 use crate::client::explain;
 use crate::crd::SocketIoCluster;
-use crate::leader::LEASE_NAME;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,17 +31,21 @@ pub enum CheckError {
     },
     /// No operator ever led.
     #[error(
-        "there is no Lease {LEASE_NAME} in the namespace {namespace}; see why the operator's pods do not start"
+        "there is no Lease {lease} in the namespace {namespace}; see why the operator's pods do not start"
     )]
     NoLease {
+        /// Its name.
+        lease: String,
         /// Where.
         namespace: String,
     },
     /// The last one has stopped.
     #[error(
-        "the Lease {LEASE_NAME} in the namespace {namespace} is not renewed, so no operator acts; see the log of its pods"
+        "the Lease {lease} in the namespace {namespace} is not renewed, so no operator acts; see the log of its pods"
     )]
     NotRenewed {
+        /// Its name.
+        lease: String,
         /// Where.
         namespace: String,
     },
@@ -54,20 +58,20 @@ pub enum CheckError {
 ///
 /// # Errors
 /// What is missing still, after `limit`.
-pub async fn check(client: &Client, namespace: &str, limit: Duration) -> Result<(), CheckError> {
+pub async fn check(client: &Client, place: &Place, limit: Duration) -> Result<(), CheckError> {
     let deadline = Instant::now() + limit;
-    let leases = Api::namespaced(client.clone(), namespace);
+    let leases = Api::namespaced(client.clone(), &place.namespace);
     let mut first_seen = None;
     loop {
-        let missing = match tokio::time::timeout_at(deadline, look(client, namespace, &leases)).await {
+        let missing = match tokio::time::timeout_at(deadline, look(client, place, &leases)).await {
             Err(_) => CheckError::Unknown("it does not answer".to_owned()),
             Ok(Err(error)) => error,
             Ok(Ok(renewed)) => match &first_seen {
                 Some(first) if *first != renewed => return Ok(()),
-                Some(_) => CheckError::NotRenewed { namespace: namespace.to_owned() },
+                Some(_) => not_renewed(place),
                 None => {
                     first_seen = Some(renewed);
-                    CheckError::NotRenewed { namespace: namespace.to_owned() }
+                    not_renewed(place)
                 }
             },
         };
@@ -81,7 +85,11 @@ pub async fn check(client: &Client, namespace: &str, limit: Duration) -> Result<
 /// The holder of the Lease, and its time of renewal.
 type Renewal = (Option<String>, Option<String>);
 
-async fn look(client: &Client, namespace: &str, leases: &Api<Lease>) -> Result<Renewal, CheckError> {
+fn not_renewed(Place { namespace, lease_name }: &Place) -> CheckError {
+    CheckError::NotRenewed { lease: lease_name.clone(), namespace: namespace.clone() }
+}
+
+async fn look(client: &Client, place: &Place, leases: &Api<Lease>) -> Result<Renewal, CheckError> {
     let unknown = |error: Error| CheckError::Unknown(explain(&error));
     let api = SocketIoCluster::api_version(&()).into_owned();
     let kind = SocketIoCluster::kind(&()).into_owned();
@@ -93,13 +101,13 @@ async fn look(client: &Client, namespace: &str, leases: &Api<Lease>) -> Result<R
     if !served {
         return Err(CheckError::NoApi { kind, api });
     }
-    let lease = leases.get_opt(LEASE_NAME).await.map_err(unknown)?;
+    let lease = leases.get_opt(&place.lease_name).await.map_err(unknown)?;
     let spec = lease.and_then(|lease| lease.spec);
     match spec {
-        None => Err(CheckError::NoLease { namespace: namespace.to_owned() }),
-        Some(spec) if spec.holder_identity.is_none() => {
-            Err(CheckError::NotRenewed { namespace: namespace.to_owned() })
+        None => {
+            Err(CheckError::NoLease { lease: place.lease_name.clone(), namespace: place.namespace.clone() })
         }
+        Some(spec) if spec.holder_identity.is_none() => Err(not_renewed(place)),
         Some(spec) => Ok((spec.holder_identity, spec.renew_time.map(|time| time.0.to_string()))),
     }
 }

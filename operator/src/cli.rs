@@ -19,7 +19,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator, until it is told to stop or is not the leader any more.
     ///
-    /// Several may run: the one that holds the Lease `socketio-operator` acts, the others wait for it.
+    /// Several may run: the one that holds the Lease acts, the others wait for it.
     /// A leader that cannot renew the Lease for 10 seconds ends with an error.
     Run(RunArgs),
     /// Print the CustomResourceDefinition of SocketIoCluster as YAML.
@@ -38,6 +38,11 @@ pub struct Place {
     /// The namespace that the operator runs in, and keeps its Lease and its Secrets in.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", value_parser = name)]
     pub namespace: String,
+
+    /// The Lease that makes one of its processes the leader. Several installations in one namespace need a
+    /// name each.
+    #[arg(long, env = "LEASE_NAME", value_name = "NAME", default_value = "socketio-operator", value_parser = name)]
+    pub lease_name: String,
 }
 
 /// Whose SocketIoClusters are meant.
@@ -132,7 +137,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Names of namespaces and Pods, as far as it matters here: they become parts of paths.
+/// Names of namespaces, Pods and Leases, as far as it matters here: they become parts of paths.
 fn name(text: &str) -> Result<String, String> {
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
     if text.is_empty() || text.len() > 253 || !text.chars().all(valid) {

@@ -8,6 +8,8 @@
 //!   operator that is killed at any write, or replaced, goes on where it was.
 //! - One pass at a time runs over an object; kube's scheduler sees to it.
 //! - At rest a pass writes nothing.
+//! - An object that cannot be read, for instance one of a newer version of the API, keeps what it has: it is
+//!   logged and counted, and no other one waits for it.
 
 mod apply;
 mod build;
@@ -42,7 +44,8 @@ use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt};
 use tokio::time::Instant;
 
-use crate::crd::SocketIoCluster;
+use crate::admin::Health;
+use crate::crd::{Guarded, SocketIoCluster};
 use crate::metrics::Metrics;
 pub use error::Error;
 
@@ -76,7 +79,7 @@ struct Context {
     settings: Settings,
     metrics: Arc<Metrics>,
     recorder: Recorder,
-    clusters: Store<SocketIoCluster>,
+    clusters: Store<Guarded>,
 }
 
 /// Looks after all SocketIoClusters until `shutdown`, then ends the passes that are under way.
@@ -86,8 +89,10 @@ pub async fn run(
     client: Client,
     settings: Settings,
     metrics: Arc<Metrics>,
+    health: Arc<Health>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
+    health.begins_listing();
     let shutdown = shutdown.boxed().shared();
     let reporter =
         Reporter { controller: names::CONTROLLER.to_owned(), instance: Some(settings.identity.clone()) };
@@ -122,12 +127,21 @@ pub async fn run(
     let controllers = join_all(controllers);
     tokio::select! {
         _ = controllers => {}
-        () = count(&stores, &metrics) => {}
+        () = async {
+            for store in &stores {
+                // It fails only when its controller has ended, which ends all of this.
+                if store.wait_until_ready().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            health.has_listed();
+            count(&stores, &metrics).await;
+        } => {}
     }
 }
 
 /// Counts the objects by whether they are ready, for as long as it is polled.
-async fn count(stores: &[Store<SocketIoCluster>], metrics: &Metrics) {
+async fn count(stores: &[Store<Guarded>], metrics: &Metrics) {
     let mut looks = tokio::time::interval(COUNTED);
     loop {
         looks.tick().await;
@@ -136,14 +150,18 @@ async fn count(stores: &[Store<SocketIoCluster>], metrics: &Metrics) {
             let status = cluster.status.as_ref().and_then(status::ready);
             status.is_some_and(|condition| condition.status == "True")
         };
-        let ready = clusters.iter().filter(|cluster| is_ready(cluster)).count();
-        metrics.clusters(ready, clusters.len() - ready);
+        let readable: Vec<_> = clusters.iter().filter_map(|cluster| cluster.0.as_ref().ok()).collect();
+        let ready = readable.iter().filter(|cluster| is_ready(cluster)).count();
+        metrics.clusters(ready, readable.len() - ready, clusters.len() - readable.len());
     }
 }
 
-async fn reconcile(cluster: Arc<SocketIoCluster>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile(cluster: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
-    let outcome = pass::run(&cluster, &context).await;
+    let outcome = match &cluster.0 {
+        Ok(cluster) => pass::run(cluster, &context).await,
+        Err(invalid) => Err(Error::unreadable("this SocketIoCluster")(&invalid.error)),
+    };
     let result = outcome.as_ref().map_or_else(Error::category, |_| "ok");
     context.metrics.reconcile(result, started.elapsed());
     let name = format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any());
@@ -155,12 +173,15 @@ async fn reconcile(cluster: Arc<SocketIoCluster>, context: Arc<Context>) -> Resu
     outcome
 }
 
-fn error_policy(_: Arc<SocketIoCluster>, error: &Error, _: Arc<Context>) -> Action {
+fn error_policy(_: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
     Action::requeue(error.retry_after())
 }
 
 /// The other objects of the same namespace.
-fn others(cluster: &SocketIoCluster, context: &Context) -> Vec<Arc<SocketIoCluster>> {
-    let same = |other: &Arc<SocketIoCluster>| other.namespace() == cluster.namespace();
+fn others(cluster: &SocketIoCluster, context: &Context) -> Vec<Arc<Guarded>> {
+    let same = |other: &Arc<Guarded>| other.namespace() == cluster.namespace();
     context.clusters.state().into_iter().filter(same).collect()
 }
+
+#[cfg(test)]
+mod tests;

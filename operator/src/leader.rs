@@ -50,11 +50,10 @@ use crate::admin::Health;
 use crate::client::explain;
 use crate::metrics::Metrics;
 use fence::Fence;
-use lease::{Held, Leases};
+use lease::Held;
+pub use lease::Leases;
 use rule::{Candidate, Move};
 
-/// The name of the Lease.
-pub const LEASE_NAME: &str = "socketio-operator";
 /// For how long a Lease must not have changed before another process takes it over.
 const LEASE: Duration = Duration::from_secs(15);
 /// For how long a holder acts after a renewal.
@@ -74,16 +73,20 @@ const GRACE: Duration = Duration::from_secs(5);
 pub enum LeaderError {
     /// The API server could not be reached, or refused.
     #[error(
-        "the Lease {LEASE_NAME} could not be renewed for {} s ({last}); this process ends, and another takes over",
+        "the Lease {lease} could not be renewed for {} s ({last}); this process ends, and another takes over",
         HOLD.as_secs()
     )]
     NotRenewed {
+        /// Its name.
+        lease: String,
         /// What the last attempt ended with.
         last: String,
     },
     /// Another process holds the Lease.
-    #[error("the Lease {LEASE_NAME} has gone to {holder}; this process ends")]
+    #[error("the Lease {lease} has gone to {holder}; this process ends")]
     TakenOver {
+        /// Its name.
+        lease: String,
         /// Which one.
         holder: String,
     },
@@ -101,14 +104,12 @@ pub struct Election {
 impl Election {
     /// `identity` must be this process's own: not even its predecessor in the same Pod may have had it.
     #[must_use]
-    pub fn new(
-        client: Client,
-        namespace: &str,
-        identity: String,
-        metrics: Arc<Metrics>,
-        health: Arc<Health>,
-    ) -> Self {
-        Self { leases: Leases::new(client, namespace), identity, metrics, health }
+    pub fn new(leases: Leases, identity: String, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
+        Self { leases, identity, metrics, health }
+    }
+
+    fn taken_over(&self, holder: &str) -> LeaderError {
+        LeaderError::TakenOver { lease: self.leases.name().to_owned(), holder: holder.to_owned() }
     }
 
     /// Waits until this process is the leader, and then does `work` with the client that it is given, which
@@ -204,7 +205,7 @@ impl Election {
                 }
                 Err(_) => {
                     fence.shut();
-                    return LeaderError::NotRenewed { last };
+                    return LeaderError::NotRenewed { lease: self.leases.name().to_owned(), last };
                 }
             }
         }
@@ -223,7 +224,7 @@ impl Election {
                 Ok(Ok(_)) | Err(_) => "the API server does not answer".to_owned(),
                 Ok(Err(kube::Error::Api(status))) if status.is_conflict() => self.read_again(held).await?,
                 Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
-                    return Err(LeaderError::TakenOver { holder: "nobody: it was deleted".to_owned() });
+                    return Err(self.taken_over("nobody: it was deleted"));
                 }
                 Ok(Err(error)) => explain(&error),
             };
@@ -241,8 +242,8 @@ impl Election {
                 held.lease = lease;
                 Ok("it has changed since it was read".to_owned())
             }
-            Ok(Ok(Some(lease))) => Err(LeaderError::TakenOver { holder: lease::holder(&lease).to_owned() }),
-            Ok(Ok(None)) => Err(LeaderError::TakenOver { holder: "nobody: it was deleted".to_owned() }),
+            Ok(Ok(Some(lease))) => Err(self.taken_over(lease::holder(&lease))),
+            Ok(Ok(None)) => Err(self.taken_over("nobody: it was deleted")),
             Ok(Err(error)) => Ok(explain(&error)),
             Err(_) => Ok("the API server does not answer".to_owned()),
         }

@@ -9,7 +9,7 @@ use clap::Parser;
 use socketio_operator::admin::{Admin, Health};
 use socketio_operator::cli::{Cli, Command, LogFormat, RunArgs};
 use socketio_operator::client::{client, explain};
-use socketio_operator::leader::Election;
+use socketio_operator::leader::{Election, Leases};
 use socketio_operator::metrics::Metrics;
 use socketio_operator::{check, controller, crd, uninstall};
 use tokio::net::TcpListener;
@@ -39,9 +39,9 @@ fn perform(command: Command) -> Result<()> {
             Command::Crd => Ok(()),
             Command::Run(args) => run(args).await,
             Command::Check(args) => {
-                let (client, namespace) = (connect().await?, &args.place.namespace);
-                check::check(&client, namespace, args.timeout()).await?;
-                println!("the API is served, and an operator acts in the namespace {namespace}");
+                let client = connect().await?;
+                check::check(&client, &args.place, args.timeout()).await?;
+                println!("the API is served, and an operator acts in the namespace {}", args.place.namespace);
                 Ok(())
             }
             Command::UninstallCheck(args) => {
@@ -65,15 +65,16 @@ async fn run(args: RunArgs) -> Result<()> {
     let admin = Arc::new(Admin { metrics: metrics.clone(), health: health.clone() });
     let identity = own_identity(&args.identity)?;
     let settings = controller::Settings {
-        namespace: args.place.namespace,
+        namespace: args.place.namespace.clone(),
         watch_namespaces: args.scope.namespaces(),
         sidecar_image: args.sidecar_image,
         identity: args.identity,
     };
-    let election = Election::new(client, &settings.namespace, identity, metrics.clone(), health);
+    let lease = Leases::new(client, &settings.namespace, &args.place.lease_name);
+    let election = Election::new(lease, identity, metrics.clone(), health.clone());
     let stop = watch::Sender::new(false);
-    let lead =
-        election.lead(stopped(&stop), |client| controller::run(client, settings, metrics, stopped(&stop)));
+    let lead = election
+        .lead(stopped(&stop), |client| controller::run(client, settings, metrics, health, stopped(&stop)));
     let second_signal = async {
         first.next().await;
         tracing::info!("stopping");

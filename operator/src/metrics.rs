@@ -105,7 +105,7 @@ impl Metrics {
             clusters: d.gauges(
                 "clusters",
                 &["ready"],
-                "SocketIoClusters that are Ready and that are not; 0 while not the leader.",
+                "SocketIoClusters that are Ready (true), that are not (false), and that cannot be read (unknown); 0 while not the leader.",
             )?,
             leader: d.gauge("leader", "1 while this process is the leader, else 0.")?,
             leader_transitions: d
@@ -138,8 +138,8 @@ impl Metrics {
     }
 
     /// How many SocketIoClusters there are.
-    pub fn clusters(&self, ready: usize, not_ready: usize) {
-        for (label, count) in [("true", ready), ("false", not_ready)] {
+    pub fn clusters(&self, ready: usize, not_ready: usize, unreadable: usize) {
+        for (label, count) in [("true", ready), ("false", not_ready), ("unknown", unreadable)] {
             self.clusters.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
@@ -171,7 +171,7 @@ mod tests {
         metrics.reconcile("ok", Duration::from_millis(3));
         metrics.write("Service", "patch");
         metrics.event("Warning");
-        metrics.clusters(2, 1);
+        metrics.clusters(2, 1, 3);
         metrics.show_leading(true);
         let text = String::from_utf8(metrics.render()).unwrap();
         for sample in [
@@ -180,6 +180,7 @@ mod tests {
             "socketio_operator_api_writes_total{kind=\"Service\",verb=\"patch\"} 1",
             "socketio_operator_events_total{type=\"Warning\"} 1",
             "socketio_operator_clusters{ready=\"false\"} 1",
+            "socketio_operator_clusters{ready=\"unknown\"} 3",
             "socketio_operator_leader 1",
             "socketio_operator_leader_transitions_total 1",
         ] {

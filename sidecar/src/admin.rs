@@ -7,6 +7,8 @@
 //! | `/metrics` | the metrics, in Prometheus' text format |
 //! | `/config` | the revision in force and its mode; why the directory's newer content is refused, if it is; how far a paced close has come, if one is under way |
 
+mod silence;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,10 +24,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::metrics::Metrics;
 use crate::settings::Source;
+use silence::{Silence, Turn};
 
 /// Most connections at once; what comes then waits.
 const CONNECTIONS: usize = 256;
@@ -45,9 +48,16 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Where the application is.
     pub app: SocketAddr,
+    silence: Silence,
 }
 
 impl Admin {
+    /// Of the sidecar in front of `app`.
+    #[must_use]
+    pub fn new(source: Arc<Source>, metrics: Arc<Metrics>, app: SocketAddr) -> Self {
+        Self { source, metrics, app, silence: Silence::default() }
+    }
+
     /// Serves until dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -101,9 +111,19 @@ impl Admin {
     }
 
     async fn readiness(&self) -> Response<Full<Bytes>> {
-        match timeout(PROBE, TcpStream::connect(self.app)).await {
-            Ok(Ok(_)) => text(StatusCode::OK, "ok\n"),
-            _ => text(StatusCode::SERVICE_UNAVAILABLE, "the application does not accept connections\n"),
+        let listens = matches!(timeout(PROBE, TcpStream::connect(self.app)).await, Ok(Ok(_)));
+        match self.silence.note(listens, Instant::now()) {
+            Some(Turn::Silent) => tracing::warn!(
+                app = %self.app,
+                "nobody accepts connections where the application should be; let it listen there, or give the \
+                 address where it does (--app; app.port of a SocketIoCluster)"
+            ),
+            Some(Turn::Back) => tracing::info!(app = %self.app, "the application accepts connections now"),
+            None => {}
+        }
+        match listens {
+            true => text(StatusCode::OK, "ok\n"),
+            false => text(StatusCode::SERVICE_UNAVAILABLE, "the application does not accept connections\n"),
         }
     }
 }

@@ -130,8 +130,7 @@ impl Bound {
         let peers = Listener { socket: peer_listen, side: Side::Peer, limit };
         tokio::spawn(listen(proxy.clone(), clients));
         tokio::spawn(listen(proxy.clone(), peers));
-        let admin =
-            Admin { source: proxy.source.clone(), metrics: proxy.metrics.clone(), app: proxy.app.address() };
+        let admin = Admin::new(proxy.source.clone(), proxy.metrics.clone(), proxy.app.address());
         let admin = tokio::spawn(Arc::new(admin).serve(admin_listen));
         let housekeeping = tokio::spawn(keep_house(proxy.clone()));
 

@@ -80,6 +80,9 @@ pub fn init(init: &Init) -> Result<(), InitFailure> {
         trusted_proxies: Vec::new(),
         close_over: None,
     };
+    let mut config = serde_json::to_value(config)?;
+    // What is edited first stands there to be edited, though it may be the default, which is not written.
+    config["mode"] = serde_json::to_value(init.mode)?;
     let (now, valid_for) = (SystemTime::now(), Duration::from_secs(86_400 * u64::from(init.valid_days)));
     let authority = CertificateAuthority::generate("socketio-affinity peers CA")?;
     let leaf = authority.issue(&init.cluster, now, valid_for)?;

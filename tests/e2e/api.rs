@@ -173,6 +173,10 @@ fn what_works_is_accepted() {
     for spec in objects::accepted() {
         try_out(&with(&spec)).unwrap_or_else(|said| panic!("{spec} is refused: {said}"));
     }
+    // That of the documentation, in a namespace that is there.
+    let mut example: Value = serde_saphyr::from_str(socketio_operator::crd::EXAMPLE).unwrap();
+    example["metadata"]["namespace"] = json!("default");
+    try_out(&example).unwrap();
 }
 
 #[test]
@@ -215,6 +219,9 @@ fn kubectl_shows_what_matters_by_the_short_name_and_among_all() {
     let rows: Vec<Vec<_>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["NAME", "MODE", "READY", "REASON", "PODS", "EDGE", "AGE"], "{shown}");
     assert_eq!(rows[1][..6], ["api-test", "Enforce", "False", "Injecting", "1/3", "chat"], "{shown}");
+    let wide = kubectl(&["get", "sio", "--output=wide"], None).unwrap();
+    let (head, row) = wide.split_once('\n').unwrap();
+    assert!(head.trim_end().ends_with("MESSAGE") && row.trim_end().ends_with("1 of 3 pods"), "{wide}");
     let all = kubectl(&["get", "all"], None).unwrap();
     assert!(all.contains("socketiocluster.socketio-affinity.dev/api-test"), "{all}");
 }

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::build::resource::injection::build_rest_removal;
 use super::build::{IngressChange, Resources, ServiceChange, WorkloadChange};
+use super::contest::Injection;
 use super::dereference::Observed;
 use super::drift::{digest, holds};
 use super::error::Error;
@@ -175,10 +176,10 @@ where
 {
     let (kind, name) = (K::kind(&()).into_owned(), desired.name_any());
     let what = format!("{kind} {name}");
-    let mut desired = serde_json::to_value(&desired).map_err(Error::json(&what))?;
+    let mut desired = serde_json::to_value(&desired).map_err(Error::unreadable(&what))?;
     let applied = digest(desired.to_string().as_bytes());
     desired["metadata"]["annotations"][APPLIED_ANNOTATION] = json!(applied);
-    let live_value = serde_json::to_value(live).map_err(Error::json(&what))?;
+    let live_value = serde_json::to_value(live).map_err(Error::unreadable(&what))?;
     if live.is_some() && holds(&desired, &live_value) {
         return Ok(None);
     }
@@ -232,7 +233,9 @@ pub(crate) async fn apply_workload(
         api.patch(name, &params, &patch).await.map_err(Error::api(doing.as_str()))?;
         context.metrics.write(&resource.kind, "patch");
     }
-    let taken_out = matches!(change, WorkloadChange::Inject(_)) && !workload.is_injected(&cluster_name);
+    let status = cluster.status.clone().unwrap_or_default();
+    let taken_out =
+        matches!(change, WorkloadChange::Inject(_)) && Injection::of(cluster, workload).was_reverted(&status);
     Ok(taken_out.then(|| reference(&resource.kind, &namespace, name)))
 }
 

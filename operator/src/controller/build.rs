@@ -20,8 +20,7 @@ use crate::credentials::Credentials;
 use edge::Program;
 use resource::{client_service, ingress, injection, peer_service, sidecar_secret, user_ingress};
 
-/// Everything that is to be. It is applied in this order.
-#[derive(Debug)]
+/// Everything that is to be. It is applied in this order. It has no `Debug`: there are keys in it.
 pub(crate) struct Resources {
     /// The operator's own Secret.
     pub(crate) credentials_secret: Secret,
@@ -138,7 +137,7 @@ pub(crate) fn build_secret(
     let before = observed.sidecar_secret.as_ref().and_then(sidecar_secret::mode_of);
     let config = sidecar_secret::build_config(cluster, step.sessions(&cluster.spec.drain), before);
     sidecar_secret::build_sidecar_secret(cluster, config, credentials.files())
-        .map_err(Error::json("the sidecars' configuration"))
+        .map_err(Error::unreadable("the sidecars' configuration"))
 }
 
 fn build_workload(
@@ -155,7 +154,7 @@ fn build_workload(
         // On the way out nothing is put in any more, nor while somebody keeps taking it out.
         step if step > Step::Programmed || inputs.contested => WorkloadChange::Leave,
         _ => WorkloadChange::Inject(
-            injection::build_injection(cluster, inputs.image).map_err(Error::json("the sidecar"))?,
+            injection::build_injection(cluster, inputs.image).map_err(Error::unreadable("the sidecar"))?,
         ),
     })
 }

@@ -6,11 +6,12 @@ use super::status::{ConditionType, READY};
 
 const PAGE: &str = include_str!("../../../docs/conditions.md");
 /// Whatever becomes a reason is written down in one of these, as a word in PascalCase.
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     include_str!("pass.rs"),
     include_str!("validate.rs"),
     include_str!("error.rs"),
     include_str!("status.rs"),
+    include_str!("status/findings.rs"),
 ];
 /// Such words that are none: statuses, what the API server says, and the one error that is not told.
 const NO_REASONS: [&str; 6] = ["True", "False", "Unknown", "FieldManagerConflict", "PodSecurity", "Outdated"];

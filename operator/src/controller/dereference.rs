@@ -21,8 +21,8 @@ use super::workload::Workload;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::Step;
 
-/// What was read.
-#[derive(Debug, Default)]
+/// What was read. It has no `Debug`: there are keys in it.
+#[derive(Default)]
 pub(crate) struct Observed {
     /// The workload, if it exists.
     pub(crate) workload: Option<Workload>,
@@ -144,7 +144,7 @@ async fn fetch_workload(cluster: &SocketIoCluster, context: &Context) -> Result<
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
     let Some(object) = fetch(&api, &resource.kind, &reference.name).await? else { return Ok(None) };
     let what = || format!("{} {}", resource.kind, reference.name);
-    Workload::read(reference.kind, &object).map(Some).map_err(Error::json(what()))
+    Workload::read(reference.kind, &object).map(Some).map_err(Error::unreadable(what()))
 }
 
 async fn fetch_pods(
@@ -154,14 +154,22 @@ async fn fetch_pods(
     now: Timestamp,
 ) -> Result<Pods, Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
-    let params = ListParams::default().labels_from(&selector_of(workload));
+    let params = ListParams::default().labels_from(&selector_of(cluster, workload)?);
     let pods = api.list(&params).await.map_err(Error::api("listing pods"))?;
     Ok(Pods::read(&pods.items, &cluster.name_any(), cluster.spec.app.port, now))
 }
 
-/// A selector that the API server took is one that can be written down again.
-fn selector_of(workload: &Workload) -> Selector {
-    Selector::try_from(workload.selector.clone()).unwrap_or_default()
+/// What the workload's pods are found by. None would be every pod of the namespace.
+fn selector_of(cluster: &SocketIoCluster, workload: &Workload) -> Result<Selector, Error> {
+    let reference = &cluster.spec.workload_ref;
+    let what = format!("the selector of {} {}", workload.kind.resource().kind, reference.name);
+    let selector = Selector::try_from(workload.selector.clone()).map_err(Error::unreadable(what.as_str()))?;
+    match selector.selects_all() {
+        true => {
+            Err(Error::unreadable(what)("it selects every pod; let it name labels of the workload's own"))
+        }
+        false => Ok(selector),
+    }
 }
 
 async fn fetch_other_pods(
@@ -186,7 +194,7 @@ async fn fetch_other_pods(
         .labels_from(&selector.into_iter().collect())
         .fields("status.phase!=Succeeded,status.phase!=Failed");
     let pods = api.list(&params).await.map_err(Error::api("listing the pods that the Service selects"))?;
-    let own = selector_of(workload);
+    let own = selector_of(cluster, workload)?;
     Ok(pods.items.iter().filter(|pod| !own.matches(pod.labels())).map(ResourceExt::name_any).collect())
 }
 
@@ -199,4 +207,30 @@ async fn fetch_endpoints(
         Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
     let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
     Ok(api.list(&params).await.map_err(Error::api("listing EndpointSlices"))?.items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::fixtures::{cluster, workload_with};
+    use serde_json::json;
+
+    #[test]
+    fn a_selector_that_names_no_pods_of_its_own_is_an_error_and_never_all_pods() {
+        let with = |selector| selector_of(&cluster(), &workload_with(|it| it["spec"]["selector"] = selector));
+        assert!(with(json!({"matchLabels": {"app": "chat"}})).is_ok());
+        let odd = json!({"matchExpressions": [{"key": "app", "operator": "Like", "values": ["chat"]}]});
+        for (selector, says) in
+            [(json!({}), "it selects every pod; let it name labels"), (odd, "expression operator")]
+        {
+            let error = with(selector).unwrap_err();
+            assert_eq!(error.category(), "Unreadable");
+            let said = error.to_string();
+            assert!(
+                said.starts_with("the selector of Deployment chat is not what it should be: ")
+                    && said.contains(says),
+                "{said}"
+            );
+        }
+    }
 }

@@ -1,14 +1,16 @@
 //! What can go wrong in a pass, each with a category: for the metric, the Event, and when to try again.
 
+use std::fmt::Display;
 use std::time::Duration;
 
+use crate::client::explain;
 use crate::credentials::CredentialsFailure;
 
 /// Why a pass did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server refused something, or could not be asked.
-    #[error("{doing} failed: {}", said(.source))]
+    #[error("{doing} failed: {}", explain(.source))]
     Api {
         /// What was being done, such as `reading Deployment chat`.
         doing: String,
@@ -18,13 +20,13 @@ pub enum Error {
     /// Keys or certificates could not be made.
     #[error("{0}")]
     Credentials(String),
-    /// An object could not be read or written as JSON.
-    #[error("{what} is not what it should be: {error}")]
-    Json {
+    /// An object is not of the shape that its kind has, or cannot be written so.
+    #[error("{what} is not what it should be: {why}")]
+    Unreadable {
         /// Which one.
         what: String,
-        /// Why.
-        error: serde_json::Error,
+        /// What is wrong with it.
+        why: String,
     },
 }
 
@@ -36,9 +38,9 @@ impl Error {
     }
 
     /// Says what was being read or written.
-    pub(crate) fn json(what: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
+    pub(crate) fn unreadable<E: Display>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
-        move |error| Self::Json { what, error }
+        move |why| Self::Unreadable { what, why: why.to_string() }
     }
 
     /// A word for metrics and conditions.
@@ -58,7 +60,7 @@ impl Error {
                 _ => "ApiServer",
             },
             Self::Credentials(_) => "Credentials",
-            Self::Json { .. } => "Unreadable",
+            Self::Unreadable { .. } => "Unreadable",
         }
     }
 
@@ -125,20 +127,6 @@ fn is_admission(error: &kube::Error) -> bool {
                 || status.message.contains("PodSecurity")
         }
         _ => false,
-    }
-}
-
-/// The API server's message; else the innermost reason, which says more than those around it.
-fn said(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => {
-            let mut innermost: &dyn std::error::Error = error;
-            while let Some(source) = innermost.source() {
-                innermost = source;
-            }
-            innermost.to_string()
-        }
     }
 }
 

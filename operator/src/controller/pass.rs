@@ -10,23 +10,24 @@ use kube::runtime::events::EventType;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::apply::{self, Applied, apply};
+use super::apply::{self, apply};
 use super::build::resource::{client_service, sidecar_secret};
 use super::build::{self, Inputs, build};
-use super::contest::{self, Contest};
+use super::contest;
 use super::dereference::{Observed, dereference};
 use super::error::Error;
 use super::give_back::{self, give_back};
 use super::names;
 use super::patch_status::{patch_status, publish};
-use super::plan::{Asks, PATIENCE, Plan, Route, Situation, decide, list};
+use super::plan::{Asks, Plan, Situation, decide};
 use super::revisions;
+use super::status::findings::{accepted, findings, summarize};
 use super::status::{ConditionType, Finding, Summary, conclude, step_reason};
-use super::validate::{Refusal, Valid, has_several_pods, validate};
+use super::validate::{Refusal, validate};
 use super::workload::Workload;
 use super::{Context, RESYNC, others};
 use crate::crd::SocketIoCluster;
-use crate::crd::v1alpha1::{AdapterType, DeletionPolicy, Mode, SocketIoClusterStatus, Step};
+use crate::crd::v1alpha1::{DeletionPolicy, SocketIoClusterStatus, Step};
 use crate::credentials::{Credentials, Terms};
 
 /// How soon an object that cannot have its workload is looked at again.
@@ -70,9 +71,7 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     let credentials = credentials(cluster, &observed, now)?;
     let pinned = pinned_image(cluster, &observed, context);
     let image = cluster.spec.sidecar.image.clone().unwrap_or_else(|| pinned.clone());
-    let injected = valid.workload.is_injected(&cluster.name_any());
-    let reverted = before.sidecar_image.is_some() && !injected;
-    let contest = contest::judge(&before, cluster.metadata.generation, reverted, now);
+    let contest = contest::judge(&before, contest::Injection::of(cluster, valid.workload), now);
 
     let mut plan = plan(cluster, &observed, &credentials, now)?;
     let inputs = Inputs {
@@ -90,9 +89,8 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
         plan.wait_for_pods();
     }
     let findings = findings(cluster, &observed, &valid, &plan, &contest, &applied);
-    let summary = summarize(&findings, &plan, cluster.spec.mode);
-    let status =
-        SocketIoClusterStatus { sidecar_image: Some(pinned), injection_reverts: contest.reverts, ..status };
+    let summary = summarize(cluster, &findings, &plan);
+    let status = contest.record(SocketIoClusterStatus { sidecar_image: Some(pinned), ..status });
     let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);
     patch_status(cluster, &status, context).await?;
     for object in &applied.repaired {
@@ -134,11 +132,11 @@ async fn refuse(
     now: Timestamp,
 ) -> Result<Action, Error> {
     let before = cluster.status.clone().unwrap_or_default();
-    // That an older object is gone makes no pass of this one.
+    // That the other object is gone is watched, but seen here a moment later.
     let again = if refusal.condition == ConditionType::Accepted { RIVAL } else { RESYNC };
     let mut findings = vec![Finding::from(refusal)];
     if findings[0].condition > ConditionType::Accepted {
-        findings.push(Finding::holds(ConditionType::Accepted, "Accepted", ""));
+        findings.push(accepted(cluster));
     }
     let summary = Summary::of_failure(&findings).unwrap_or_else(|| Summary::Ready(String::new()));
     let mut status = before.clone();
@@ -169,11 +167,10 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     };
     let resources = build(cluster, &observed, None, &plan, inputs)?;
     let given = give_back(cluster, &observed, resources, context).await;
-    let overdue = is_overdue(&before, now);
     // A step is recorded when it was taken; the Ingress must be as it was only at the end.
     let mut failures = given.failures;
     failures.extend(given.edge.filter(|_| plan.release));
-    if !overdue && !failures.is_empty() {
+    if !plan.overdue && !failures.is_empty() {
         return Err(failures.swap_remove(0));
     }
     if plan.release {
@@ -191,12 +188,6 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     let status = conclude(&before, status, cluster.metadata.generation, Vec::new(), &summary, now);
     patch_status(cluster, &status, context).await?;
     Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
-}
-
-/// Whether a deletion has tried for long enough to take its next step.
-fn is_overdue(status: &SocketIoClusterStatus, now: Timestamp) -> bool {
-    let since = status.step_since.as_ref().map_or(now, |since| since.0);
-    Duration::try_from(now.duration_since(since)).unwrap_or_default() >= PATIENCE
 }
 
 /// The secrets that are in force, or the next ones where a change is due and nobody lags.
@@ -252,6 +243,7 @@ fn plan(
         routed,
         endpoints_agree,
         ready: observed.pods.ready(),
+        unready: observed.pods.unready.clone(),
         without_sidecar: observed.pods.without_sidecar.clone(),
         injected: observed.pods.injected,
         rolled_out: observed.workload.as_ref().is_some_and(Workload::is_rolled_out),
@@ -305,139 +297,4 @@ fn progress(
 
 fn pods(observed: &Observed) -> String {
     format!("{}/{}", observed.pods.with_sidecar.len(), observed.pods.all)
-}
-
-fn findings(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    valid: &Valid<'_>,
-    plan: &Plan,
-    contest: &Contest,
-    applied: &Applied,
-) -> Vec<Finding> {
-    vec![
-        Finding::holds(ConditionType::Accepted, "Accepted", ""),
-        Finding::holds(ConditionType::ResolvedRefs, "Resolved", ""),
-        injection(observed, contest, cluster),
-        traffic(cluster, plan),
-        edge(cluster, valid, applied),
-        adapter(cluster, observed, valid),
-    ]
-}
-
-fn injection(observed: &Observed, contest: &Contest, cluster: &SocketIoCluster) -> Finding {
-    let condition = ConditionType::SidecarInjected;
-    let pods = &observed.pods;
-    if contest.contested {
-        let workload = &cluster.spec.workload_ref.name;
-        let message = format!(
-            "the sidecar was taken out of {workload} twice within ten minutes, so it is not put in again; let the \
-             tool that did it leave alone what field manager {} owns, then change anything in the spec of this \
-             object to have it put in again",
-            names::MANAGER
-        );
-        return Finding::fails(condition, "InjectionContested", message);
-    }
-    if !pods.without_sidecar.is_empty() || pods.ready() == 0 {
-        let message = pods.trouble.clone().unwrap_or_else(|| match pods.ready() {
-            0 => "no pod is ready".to_owned(),
-            _ => format!("ready pods without a ready sidecar: {}", list(&pods.without_sidecar)),
-        });
-        let reason = if pods.trouble.is_some() { "SidecarNotReady" } else { "Injecting" };
-        return Finding::fails(condition, reason, message);
-    }
-    Finding::holds(condition, "Injected", "")
-}
-
-fn traffic(cluster: &SocketIoCluster, plan: &Plan) -> Finding {
-    let service = names::client_service(cluster);
-    match plan.step.route() {
-        Route::Sidecars if cluster.spec.edge.service.take_over => Finding::holds(
-            ConditionType::TrafficRouted,
-            "Routed",
-            format!("Service {service} leads to the sidecars, and will be given back as it was"),
-        ),
-        Route::Sidecars => Finding::holds(
-            ConditionType::TrafficRouted,
-            "Routed",
-            format!(
-                "Service {service} leads to the sidecars; let clients and edges use it, none that leads to the \
-                 application directly"
-            ),
-        ),
-        Route::Application => Finding::fails(
-            ConditionType::TrafficRouted,
-            "Injecting",
-            format!("Service {service} leads to the application until every ready pod has a sidecar"),
-        ),
-    }
-}
-
-fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>, applied: &Applied) -> Finding {
-    let condition = ConditionType::EdgeProgrammed;
-    if let Some(error) = &applied.edge_refused {
-        let requires = match &valid.edge {
-            Some(Ok(program)) => program.requires,
-            _ => "it is tried again",
-        };
-        return Finding::fails(condition, error.category(), format!("{error}. {requires}"));
-    }
-    match &valid.edge {
-        None => Finding::holds(condition, "NoIngress", "no Ingress is asked for; any load balancer will do"),
-        Some(Err(refusal)) => refusal.clone().into(),
-        Some(Ok(program)) => {
-            let ingress = names::ingress(cluster).unwrap_or_default();
-            let caution = program.caution.map(|caution| format!(" {caution}")).unwrap_or_default();
-            let message = format!("Ingress {ingress} is written. {}{caution}", program.requires);
-            Finding::holds(condition, "Written", message)
-        }
-    }
-}
-
-fn adapter(cluster: &SocketIoCluster, observed: &Observed, valid: &Valid<'_>) -> Finding {
-    let condition = ConditionType::AdapterDeclared;
-    let several = has_several_pods(valid.workload, observed.pods.all);
-    let declared = cluster.spec.adapter.as_ref();
-    match declared.map(|adapter| adapter.r#type) {
-        None if several => Finding::fails(
-            condition,
-            "NotDeclared",
-            "several pods and no adapter: what one pod emits to a room, to all, or to a socket of another pod \
-             does not arrive at clients of the other pods; give the application an adapter and say which in \
-             spec.adapter, or say type: NotNeeded (see docs/adapters.md)",
-        ),
-        None => Finding::holds(condition, "OnePod", "with one pod, no adapter is needed"),
-        Some(AdapterType::Cluster) if several => Finding::fails(
-            condition,
-            "SpansOnePod",
-            "the cluster adapter passes events between the processes of one pod only; between pods it needs one \
-             such as Redis (see docs/adapters.md)",
-        ),
-        Some(AdapterType::NotNeeded) => {
-            Finding::holds(condition, "NotNeeded", "the application sends nothing to sockets of other pods")
-        }
-        Some(_) => {
-            Finding::holds(condition, "Declared", "the application passes events between its pods itself")
-        }
-    }
-}
-
-fn summarize(findings: &[Finding], plan: &Plan, mode: Mode) -> Summary {
-    // While pods are replaced one by one, that some have no sidecar yet is no failure.
-    let failure = Summary::of_failure(findings);
-    match (failure, &plan.waits_for) {
-        (Some(Summary::Failed(reason, message)), _) if reason != "Injecting" => {
-            Summary::Failed(reason, message)
-        }
-        (_, Some(waits_for)) => Summary::Waiting(step_reason(plan.step), format!("waits for {waits_for}")),
-        (Some(Summary::Failed(reason, message)), None) => Summary::Waiting(reason, message),
-        (_, None) => Summary::Ready(
-            match mode {
-                Mode::Enforce => "each request reaches the pod that owns its session",
-                Mode::Observe => "requests pass as they come, and those that fail for their pod are counted",
-                Mode::Off => "requests pass as they come",
-            }
-            .to_owned(),
-        ),
-    }
 }

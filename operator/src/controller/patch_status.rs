@@ -31,8 +31,8 @@ pub(crate) async fn patch_status(
         Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     // Fields that are not there any more are removed by saying so (RFC 7396).
-    let mut patch = serde_json::to_value(status).map_err(Error::json("the status"))?;
-    let old = serde_json::to_value(&before).map_err(Error::json("the status"))?;
+    let mut patch = serde_json::to_value(status).map_err(Error::unreadable("the status"))?;
+    let old = serde_json::to_value(&before).map_err(Error::unreadable("the status"))?;
     for name in old.as_object().into_iter().flat_map(|old| old.keys()) {
         if patch.get(name).is_none() {
             patch[name] = serde_json::Value::Null;

@@ -58,6 +58,8 @@ pub(crate) struct Situation {
     pub(crate) ready: usize,
     /// Those of them without a ready sidecar.
     pub(crate) without_sidecar: Vec<String>,
+    /// A pod with the sidecar that is not ready, and why.
+    pub(crate) unready: Option<String>,
     /// All pods with the sidecar that are not going, ready or not.
     pub(crate) injected: usize,
     /// The workload has made all its pods of its newest template.
@@ -83,9 +85,15 @@ pub(crate) struct Plan {
     pub(crate) again: Option<Duration>,
     /// All is given back: what is left of ours can go, and the object with it.
     pub(crate) release: bool,
+    /// The step was tried for as long as a deletion waits for others: what fails does not keep it any more.
+    pub(crate) overdue: bool,
 }
 
 impl Plan {
+    fn of(step: Step) -> Self {
+        Self { step, waits_for: None, again: Some(SOON), release: false, overdue: false }
+    }
+
     /// What is to hold has only just been written: the pods are yet to follow.
     pub(crate) fn wait_for_pods(&mut self) {
         self.waits_for = Some(PODS_FOLLOW.to_owned());
@@ -194,7 +202,8 @@ pub(crate) fn decide(situation: &Situation) -> Plan {
     let current = situation.current();
     let step =
         if situation.deleting { next_of_deletion(situation, current) } else { next(situation, current) };
-    if step == current { stay(situation, step) } else { enter(step) }
+    let plan = if step == current { stay(situation, step) } else { enter(step) };
+    Plan { overdue: situation.waited(PATIENCE), ..plan }
 }
 
 fn next(seen: &Situation, current: Step) -> Step {
@@ -234,22 +243,19 @@ fn next_of_deletion(seen: &Situation, current: Step) -> Step {
 
 /// A step that begins now: what it asks for is yet to be applied.
 fn enter(step: Step) -> Plan {
-    Plan { step, waits_for: Some(beginning(step).to_owned()), again: Some(SOON), release: false }
+    Plan { waits_for: Some(beginning(step).to_owned()), ..Plan::of(step) }
 }
 
 /// A step that goes on.
 fn stay(seen: &Situation, step: Step) -> Plan {
-    let mut plan = Plan { step, waits_for: None, again: Some(SOON), release: false };
+    let mut plan = Plan::of(step);
     let after = |span: Duration| Some(seen.left(span).max(Duration::from_millis(200)));
     let drain = |seconds: u32| Duration::from_secs(seconds.into());
     plan.waits_for = match step {
         Step::Injecting => {
             // Whatever it waits for is watched.
             plan.again = Some(LATER);
-            Some(match seen.ready {
-                0 => "a pod to be ready".to_owned(),
-                _ => format!("a ready sidecar in {}", list(&seen.without_sidecar)),
-            })
+            Some(pods_to_come(seen))
         }
         Step::Settling if seen.waited(SETTLE) => Some("the Service's endpoints to follow".to_owned()),
         Step::Programmed if seen.lagging.is_empty() => {
@@ -285,6 +291,19 @@ fn stay(seen: &Situation, step: Step) -> Plan {
         }
     };
     plan
+}
+
+/// What an injection waits for: the new pod that is in the way, if one is, and the old ones.
+fn pods_to_come(seen: &Situation) -> String {
+    let old = match &seen.without_sidecar[..] {
+        _ if seen.ready == 0 => "a pod to be ready".to_owned(),
+        [] => "the rollout of the workload to end".to_owned(),
+        old => format!("{} to be replaced by pods with the sidecar", list(old)),
+    };
+    match &seen.unready {
+        Some(unready) => format!("{old}; {unready}"),
+        None => old,
+    }
 }
 
 fn beginning(step: Step) -> &'static str {

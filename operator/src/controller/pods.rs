@@ -22,8 +22,10 @@ pub(crate) struct Pods {
     pub(crate) without_sidecar: Vec<String>,
     /// Those that have the sidecar, ready or not.
     pub(crate) injected: usize,
-    /// What keeps a pod with the sidecar from being ready, of the first such pod.
+    /// What is to be done that a pod with the sidecar gets ready, of the first such pod.
     pub(crate) trouble: Option<String>,
+    /// Which pod with the sidecar is not ready, and why: of the first such pod.
+    pub(crate) unready: Option<String>,
 }
 
 impl Pods {
@@ -39,8 +41,12 @@ impl Pods {
             match (is_ready(pod), injected && sidecar.is_some_and(|status| status.ready), ip(pod)) {
                 (true, true, Some(ip)) => seen.with_sidecar.push((name, ip)),
                 (true, ..) => seen.without_sidecar.push(name),
-                (false, ..) if injected && seen.trouble.is_none() => {
-                    seen.trouble = trouble(&name, pod, sidecar, app_port, now);
+                (false, ..) if injected => {
+                    seen.trouble =
+                        seen.trouble.take().or_else(|| trouble(&name, pod, sidecar, app_port, now));
+                    seen.unready.get_or_insert_with(|| {
+                        format!("pod {name} is not ready ({})", why_unready(pod, app_port))
+                    });
                 }
                 (false, ..) => {}
             }
@@ -91,8 +97,7 @@ fn trouble(
     }
     let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     let mut containers = containers.into_iter().peekable();
-    let app_runs = containers.peek().is_some()
-        && containers.all(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
+    let app_runs = containers.peek().is_some() && containers.all(runs);
     let since = state.running.as_ref()?.started_at.as_ref()?.0;
     let long = now.duration_since(since).unsigned_abs() >= STARTING;
     (long && app_runs && !sidecar.ready).then(|| {
@@ -101,6 +106,41 @@ fn trouble(
              application listens on"
         )
     })
+}
+
+fn runs(container: &ContainerStatus) -> bool {
+    container.state.as_ref().is_some_and(|state| state.running.is_some())
+}
+
+/// Why a pod is not ready, in words that stay the same while nothing changes.
+fn why_unready(pod: &Pod, app_port: u16) -> String {
+    const ON_ITS_WAY: [&str; 2] = ["PodInitializing", "ContainerCreating"];
+    let Some(status) = &pod.status else { return "it has no node yet".to_owned() };
+    let mut conditions = status.conditions.iter().flatten();
+    if conditions.any(|condition| condition.type_ == "PodScheduled" && condition.status == "False") {
+        return "no node takes it".to_owned();
+    }
+    let own = || status.container_statuses.iter().flatten();
+    let stuck = status.init_container_statuses.iter().flatten().chain(own()).find_map(|container| {
+        let reason = container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()?;
+        (!ON_ITS_WAY.contains(&reason)).then(|| format!("its container {}: {reason}", container.name))
+    });
+    let ended = || {
+        own().find_map(|container| {
+            let ended = container.state.as_ref()?.terminated.as_ref()?;
+            Some(format!("its container {} has ended with {}", container.name, ended.exit_code))
+        })
+    };
+    let late = || {
+        let late = |container: &&ContainerStatus| !container.ready && runs(container);
+        match sidecar_status(pod).filter(late) {
+            Some(_) if own().all(runs) => Some(format!("nobody in it listens on port {app_port} yet")),
+            _ => {
+                own().find(late).map(|container| format!("its container {} is not ready yet", container.name))
+            }
+        }
+    };
+    stuck.or_else(ended).or_else(late).unwrap_or_else(|| "it is starting".to_owned())
 }
 
 #[cfg(test)]
@@ -163,5 +203,43 @@ mod tests {
         let deaf = sidecar(false, &json!({"running": {"startedAt": "2026-01-01T00:00:30Z"}}));
         let seen = Pods::read(&[pod("a", true, false, &deaf)], "chat", 3000, now());
         assert!(seen.trouble.unwrap().contains("nobody accepts connections on port 3000"));
+    }
+
+    #[test]
+    fn the_first_new_pod_that_is_not_ready_is_named_with_the_reason() {
+        let up = sidecar(true, &json!({"running": {}}));
+        let of = |change: &dyn Fn(&mut Value)| {
+            let mut new = serde_json::to_value(pod("new", true, false, &up)).unwrap();
+            change(&mut new["status"]);
+            let pods = [pod("old", false, false, &up), serde_json::from_value(new).unwrap()];
+            Pods::read(&pods, "chat", 3000, now()).unready.unwrap()
+        };
+        let app = |state: &Value| {
+            let state = state.clone();
+            move |status: &mut Value| {
+                status["containerStatuses"][0]["state"] = state.clone();
+            }
+        };
+        let down = sidecar(false, &json!({"running": {}}));
+        for (said, why) in [
+            (
+                of(&app(&json!({"waiting": {"reason": "CrashLoopBackOff"}}))),
+                "its container chat: CrashLoopBackOff",
+            ),
+            (of(&app(&json!({"waiting": {"reason": "ContainerCreating"}}))), "it is starting"),
+            (of(&app(&json!({"terminated": {"exitCode": 3}}))), "its container chat has ended with 3"),
+            (of(&|_| {}), "its container chat is not ready yet"),
+            (
+                of(&|status| status["initContainerStatuses"][0] = down.clone()),
+                "nobody in it listens on port 3000 yet",
+            ),
+            (
+                of(&|status| status["conditions"] = json!([{"type": "PodScheduled", "status": "False"}])),
+                "no node takes it",
+            ),
+        ] {
+            assert_eq!(said, format!("pod new is not ready ({why})"));
+        }
+        assert_eq!(Pods::read(&[pod("old", false, false, &up)], "chat", 3000, now()).unready, None);
     }
 }

@@ -6,6 +6,8 @@
 //! - `Ready` says what is most important of all: the first condition that keeps traffic from being as
 //!   the spec asks, or what is being waited for. An Event is published when it turns, and only then.
 
+pub(crate) mod findings;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -61,7 +63,7 @@ pub(crate) struct Finding {
     pub(crate) holds: bool,
     /// In PascalCase.
     pub(crate) reason: &'static str,
-    /// A sentence, or nothing.
+    /// A sentence.
     pub(crate) message: String,
 }
 
@@ -74,6 +76,12 @@ impl Finding {
     /// It does not, or not yet.
     pub(crate) fn fails(condition: ConditionType, reason: &'static str, message: impl Into<String>) -> Self {
         Self { condition, holds: false, reason, message: message.into() }
+    }
+
+    /// The most important one that fails and is needed, if there is one.
+    pub(crate) fn first_failure(findings: &[Self]) -> Option<&Self> {
+        let failures = findings.iter().filter(|finding| !finding.holds && finding.condition.is_needed());
+        failures.min_by_key(|finding| finding.condition)
     }
 }
 
@@ -106,10 +114,8 @@ impl Summary {
 
     /// The first finding that fails and is needed, if there is one.
     pub(crate) fn of_failure(findings: &[Finding]) -> Option<Self> {
-        let mut failures: Vec<_> =
-            findings.iter().filter(|finding| !finding.holds && finding.condition.is_needed()).collect();
-        failures.sort_by_key(|finding| finding.condition);
-        failures.first().map(|finding| Self::Failed(finding.reason, finding.message.clone()))
+        let failure = Finding::first_failure(findings)?;
+        Some(Self::Failed(failure.reason, failure.message.clone()))
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! A refusal changes nothing that is in place: traffic goes on as before.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, ResourceExt};
 
 use super::build::edge::{Program, Provider, program};
 use super::build::resource::{client_service, user_ingress};
@@ -13,8 +16,8 @@ use super::names::{self, CLUSTER_LABEL, SIDECAR, belongs_to};
 use super::plan::list;
 use super::status::ConditionType;
 use super::workload::Workload;
-use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::WorkloadKind;
+use crate::crd::{Guarded, SocketIoCluster};
 
 /// Why something is not done, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,9 @@ pub(crate) struct Refusal {
     /// A sentence.
     pub(crate) message: String,
 }
+
+/// Reasons that end when another SocketIoCluster does.
+pub(crate) const OF_RIVALS: [&str; 3] = ["Conflicted", "ServiceTaken", "IngressTaken"];
 
 /// What was read and found to allow it.
 #[derive(Debug, Clone)]
@@ -47,7 +53,7 @@ fn refuse(condition: ConditionType, reason: &'static str, message: String) -> Re
 pub(crate) fn validate<'o>(
     cluster: &SocketIoCluster,
     observed: &'o Observed,
-    others: &[impl AsRef<SocketIoCluster>],
+    others: &[Arc<Guarded>],
 ) -> Result<Valid<'o>, Refusal> {
     accept(cluster, observed, others)?;
     let reference = &cluster.spec.workload_ref;
@@ -70,25 +76,28 @@ pub(crate) fn validate<'o>(
 }
 
 /// Who has the workload keeps it; else the oldest object gets it.
-fn accept(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    others: &[impl AsRef<SocketIoCluster>],
-) -> Result<(), Refusal> {
-    let age = |cluster: &SocketIoCluster| {
-        let created = cluster.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
-        (created, names::uid(cluster).to_owned())
+fn accept(cluster: &SocketIoCluster, observed: &Observed, others: &[Arc<Guarded>]) -> Result<(), Refusal> {
+    let age = |metadata: &ObjectMeta| {
+        let created = metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+        (created, metadata.uid.clone())
     };
     let holder = observed.workload.as_ref().and_then(Workload::holder);
     if holder == Some(&cluster.name_any()) {
         return Ok(());
     }
-    let rival = others
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|other| names::uid(other) != names::uid(cluster))
-        .filter(|other| other.spec.workload_ref == cluster.spec.workload_ref)
-        .find(|other| holder == Some(&other.name_any()) || (holder.is_none() && age(other) < age(cluster)));
+    let rival =
+        others.iter().filter(|other| other.uid().as_deref() != Some(names::uid(cluster))).find(|other| {
+            // Of one that cannot be read, it is known only what it holds.
+            let same = other
+                .0
+                .as_ref()
+                .map_or(holder.is_some(), |other| other.spec.workload_ref == cluster.spec.workload_ref);
+            let first = || {
+                holder == Some(&other.name_any())
+                    || (holder.is_none() && age(other.meta()) < age(cluster.meta()))
+            };
+            same && first()
+        });
     match rival {
         Some(rival) => Err(refuse(
             ConditionType::Accepted,
@@ -161,7 +170,7 @@ fn check_service(
     cluster: &SocketIoCluster,
     observed: &Observed,
     workload: &Workload,
-    others: &[impl AsRef<SocketIoCluster>],
+    others: &[Arc<Guarded>],
 ) -> Result<(), Refusal> {
     let unresolved = |reason, message| Err(refuse(ConditionType::ResolvedRefs, reason, message));
     let wanted = &cluster.spec.edge.service;
@@ -248,14 +257,14 @@ fn check_service(
     }
 }
 
-fn exists(uid: &str, clusters: &[impl AsRef<SocketIoCluster>]) -> bool {
-    clusters.iter().any(|cluster| names::uid(cluster.as_ref()) == uid)
+fn exists(uid: &str, clusters: &[Arc<Guarded>]) -> bool {
+    clusters.iter().any(|cluster| cluster.uid().as_deref() == Some(uid))
 }
 
 fn check_edge(
     cluster: &SocketIoCluster,
     observed: &Observed,
-    others: &[impl AsRef<SocketIoCluster>],
+    others: &[Arc<Guarded>],
 ) -> Option<Result<Program, Refusal>> {
     let wanted = cluster.spec.edge.ingress.as_ref()?;
     let name = names::ingress(cluster)?;

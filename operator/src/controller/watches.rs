@@ -1,4 +1,5 @@
-//! What makes a pass run: changes of the objects themselves, and of whatever they name or made.
+//! What makes a pass run: changes of the objects themselves, of whatever they name or made, and of others
+//! that have what they wait for.
 //!
 //! Everything but the objects themselves is watched by its metadata only. Secrets are not watched: that
 //! would need the right to list them.
@@ -6,22 +7,20 @@
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 
 use super::names::{self, CLUSTER_LABEL};
-use crate::crd::SocketIoCluster;
+use super::validate::OF_RIVALS;
 use crate::crd::v1alpha1::WorkloadKind;
+use crate::crd::{Guarded, SocketIoCluster};
 
 /// The controller over one namespace or all, and its store.
-pub(super) fn controller(
-    client: &Client,
-    namespace: Option<&str>,
-) -> (Controller<SocketIoCluster>, Store<SocketIoCluster>) {
-    let clusters = Controller::new(scoped::<SocketIoCluster>(client, namespace), watcher::Config::default());
+pub(super) fn controller(client: &Client, namespace: Option<&str>) -> (Controller<Guarded>, Store<Guarded>) {
+    let clusters = Controller::new(scoped::<Guarded>(client, namespace), watcher::Config::default());
     let store = clusters.store();
     let workload = |kind| {
         let store = store.clone();
@@ -47,6 +46,20 @@ pub(super) fn controller(
             })
         }
     };
+    let class = {
+        let store = store.clone();
+        move |class: PartialObjectMeta<IngressClass>| {
+            let name = class.name_any();
+            select(&store, |cluster| may_use_class(cluster, &name))
+        }
+    };
+    let rival = {
+        let store = store.clone();
+        move |rival: PartialObjectMeta<SocketIoCluster>| {
+            let namespace = rival.namespace().unwrap_or_default();
+            find(&store, &namespace, |cluster| cluster.uid() != rival.uid() && waits_for_another(cluster))
+        }
+    };
     let any = watcher::Config::default();
     let clusters = clusters
         .watches(
@@ -66,34 +79,57 @@ pub(super) fn controller(
         )
         .watches(metadata::<Service>(client, namespace), any.clone(), by_name(service))
         .watches(metadata::<Ingress>(client, namespace), any.clone(), by_name(ingress))
+        .watches(Api::<PartialObjectMeta<IngressClass>>::all(client.clone()), any.clone(), class)
+        // Once more, since the controller's own watch makes passes of the object itself only.
+        .watches(metadata::<SocketIoCluster>(client, namespace), any.clone(), rival)
         // Pods that have no sidecar yet show in their workload's status.
         .watches(metadata::<Pod>(client, namespace), any.labels(CLUSTER_LABEL), |pod| {
             let name: Option<&String> = pod.labels().get(CLUSTER_LABEL);
             name.map(|name| {
-                ObjectRef::<SocketIoCluster>::new(name.as_str()).within(&pod.namespace().unwrap_or_default())
+                ObjectRef::<Guarded>::new(name.as_str()).within(&pod.namespace().unwrap_or_default())
             })
         });
     (clusters, store)
 }
 
 fn by_name<K: Resource>(
-    find: impl Fn(&str, &str) -> Vec<ObjectRef<SocketIoCluster>> + Send + Sync + 'static,
-) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<SocketIoCluster>> + Send + Sync + 'static {
+    find: impl Fn(&str, &str) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static,
+) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static {
     move |object| find(&object.name_any(), &object.namespace().unwrap_or_default())
 }
 
 fn find(
-    store: &Store<SocketIoCluster>,
+    store: &Store<Guarded>,
     namespace: &str,
     is_meant: impl Fn(&SocketIoCluster) -> bool,
-) -> Vec<ObjectRef<SocketIoCluster>> {
-    let in_namespace = |cluster: &SocketIoCluster| cluster.namespace().as_deref() == Some(namespace);
+) -> Vec<ObjectRef<Guarded>> {
+    select(store, |cluster| cluster.namespace().as_deref() == Some(namespace) && is_meant(cluster))
+}
+
+/// Those of all objects that can be read.
+fn select(store: &Store<Guarded>, is_meant: impl Fn(&SocketIoCluster) -> bool) -> Vec<ObjectRef<Guarded>> {
+    let is_meant = |cluster: &Guarded| cluster.0.as_ref().is_ok_and(&is_meant);
     let clusters = store.state();
     clusters
         .iter()
-        .filter(|cluster| in_namespace(cluster) && is_meant(cluster))
+        .filter(|cluster| is_meant(cluster))
         .map(|cluster| ObjectRef::from_obj(&**cluster))
         .collect()
+}
+
+/// The object has an Ingress of that class, or one of a user's that may have.
+fn may_use_class(cluster: &SocketIoCluster, class: &str) -> bool {
+    let ingress = cluster.spec.edge.ingress.as_ref();
+    ingress.is_some_and(|ingress| match &ingress.class_name {
+        Some(named) => named == class,
+        None => ingress.take_over,
+    })
+}
+
+/// The object waits for what another one has.
+fn waits_for_another(cluster: &SocketIoCluster) -> bool {
+    let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| OF_RIVALS.contains(&condition.reason.as_str()))
 }
 
 /// What is read of such objects is their metadata alone.
@@ -111,5 +147,42 @@ where
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::fixtures::{cluster, cluster_with};
+    use serde_json::json;
+
+    #[test]
+    fn an_ingress_class_is_of_interest_to_those_that_name_it_or_take_an_ingress_over_that_may() {
+        let with = |ingress| cluster_with(&json!({"edge": {"ingress": ingress}}));
+        assert!(!may_use_class(&cluster(), "nginx"));
+        for (ingress, expected) in [
+            (json!({"className": "nginx"}), true),
+            (json!({"className": "other"}), false),
+            (json!({"name": "front", "takeOver": true}), true),
+            (json!({"name": "front", "takeOver": true, "className": "other"}), false),
+        ] {
+            assert_eq!(may_use_class(&with(ingress.clone()), "nginx"), expected, "{ingress}");
+        }
+    }
+
+    #[test]
+    fn others_are_of_interest_to_whoever_is_refused_for_what_they_have() {
+        let with = |reason: &str| {
+            let mut cluster = cluster();
+            let conditions = json!([{
+                "type": "Accepted", "status": "False", "reason": reason, "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]);
+            cluster.status = serde_json::from_value(json!({"conditions": conditions})).unwrap();
+            cluster
+        };
+        assert!(!waits_for_another(&cluster()));
+        assert!(!waits_for_another(&with("HostNetwork")));
+        assert!(waits_for_another(&with("Conflicted")) && waits_for_another(&with("ServiceTaken")));
     }
 }

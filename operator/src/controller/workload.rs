@@ -59,6 +59,11 @@ impl Workload {
         Ok(Self { kind, object, selector, template, replicas })
     }
 
+    /// Tells it from another one of its name, before or after it.
+    pub(crate) fn uid(&self) -> Option<&str> {
+        self.object["metadata"]["uid"].as_str()
+    }
+
     /// What its pods are made of.
     pub(crate) fn pod(&self) -> Option<&PodSpec> {
         self.template.spec.as_ref()

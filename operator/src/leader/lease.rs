@@ -10,8 +10,8 @@ use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::time::Instant;
 
+use super::LEASE;
 use super::rule::Facts;
-use super::{LEASE, LEASE_NAME};
 
 /// The Lease as it is after a successful write.
 #[derive(Debug)]
@@ -23,13 +23,20 @@ pub(super) struct Held {
 
 /// The Lease, in the operator's namespace.
 #[derive(Debug, Clone)]
-pub(super) struct Leases {
+pub struct Leases {
     api: Api<Lease>,
+    name: String,
 }
 
 impl Leases {
-    pub(super) fn new(client: Client, namespace: &str) -> Self {
-        Self { api: Api::namespaced(client, namespace) }
+    /// The one of that name.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, name: &str) -> Self {
+        Self { api: Api::namespaced(client, namespace), name: name.to_owned() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn client(&self) -> Client {
@@ -37,14 +44,14 @@ impl Leases {
     }
 
     pub(super) async fn read(&self) -> Result<Option<Lease>, Error> {
-        self.api.get_opt(LEASE_NAME).await
+        self.api.get_opt(&self.name).await
     }
 
     /// Makes it this process's, anew or from what was read.
     pub(super) async fn take(&self, seen: Option<Lease>, identity: &str) -> Result<Lease, Error> {
         let Some(mut lease) = seen else {
             let mut lease = Lease {
-                metadata: ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..ObjectMeta::default() },
+                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
                 spec: None,
             };
             hand_to(&mut lease, identity);
@@ -66,7 +73,7 @@ impl Leases {
     }
 
     async fn write(&self, lease: &Lease) -> Result<Lease, Error> {
-        self.api.replace(LEASE_NAME, &PostParams::default(), lease).await
+        self.api.replace(&self.name, &PostParams::default(), lease).await
     }
 }
 

@@ -122,8 +122,7 @@ fn failure(code: StatusCode) -> Response<Body> {
 /// as parts of a controller may.
 fn start(world: &World, name: &str) -> Process {
     let election = Election::new(
-        world.client(name),
-        "operator",
+        Leases::new(world.client(name), "operator", "lease"),
         name.to_owned(),
         Arc::new(Metrics::new().unwrap()),
         Arc::new(Health::default()),

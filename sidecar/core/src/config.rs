@@ -58,6 +58,10 @@ pub enum ForwardedFor {
 }
 
 /// [`CONFIG_FILE`].
+///
+/// A field that it does not know makes a sidecar refuse the file: whoever writes it by hand learns of a wrong
+/// name. So that a program may write it for sidecars that are older than itself, nothing is written that has
+/// its default value: a field that such a sidecar does not know stands there only where it is made use of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
@@ -66,16 +70,16 @@ pub struct Config {
     /// The UID of the SocketIoCluster, or any name that no other cluster has.
     pub cluster: String,
     /// Default: `Off`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
     /// Where the application serves Engine.IO; default `/socket.io/`.
-    #[serde(default = "default_path")]
+    #[serde(default = "default_path", skip_serializing_if = "is_default_path")]
     pub path: String,
     /// Default: `Append`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub forwarded_for: ForwardedFor,
     /// The networks of the edges whose `X-Forwarded-For` is believed; default none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub trusted_proxies: Vec<IpNet>,
     /// A paced close: from the moment that a sidecar applies this, it ends the sessions that run through
     /// it so that their clients come back, spread over so many seconds, 1 to 3600; default: nothing is
@@ -89,12 +93,22 @@ pub struct Config {
     /// - The window begins when a configuration with this field is applied after one without it, or when
     ///   the sidecar starts with it, and goes on through every later one that has it; another number
     ///   moves its end. Without the field again, what has not been closed goes on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub close_over: Option<u32>,
 }
 
+const DEFAULT_PATH: &str = "/socket.io/";
+
 fn default_path() -> String {
-    "/socket.io/".to_owned()
+    DEFAULT_PATH.to_owned()
+}
+
+fn is_default_path(path: &str) -> bool {
+    path == DEFAULT_PATH
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// [`TAG_KEYS_FILE`].
@@ -249,6 +263,22 @@ mod tests {
         let settings = Settings::parse(br#"{"revision":"1","cluster":"c"}"#, KEYS.as_bytes()).unwrap();
         assert_eq!(settings.config.mode, Mode::Off);
         assert_eq!(settings.path, EngineIoPath::new("/socket.io").unwrap());
+    }
+
+    #[test]
+    fn what_has_its_default_value_is_not_written_so_that_older_sidecars_can_read_the_rest() {
+        let least = r#"{"revision":"1","cluster":"c"}"#;
+        let everything = r#"{"revision":"1","cluster":"c","mode":"Enforce","path":"/chat/","forwardedFor":"Preserve","trustedProxies":["10.0.0.0/8"],"closeOver":1}"#;
+        for text in [least, everything] {
+            let settings = Settings::parse(text.as_bytes(), KEYS.as_bytes()).unwrap();
+            assert_eq!(serde_json::to_string(&settings.config).unwrap(), text);
+        }
+        // No field is missing above, and one that is added is not written without need.
+        let unknown = refusal(r#"{"revision":"1","cluster":"c","?":1}"#, KEYS);
+        let fields = unknown.split("expected one of").nth(1).unwrap().split('`').skip(1).step_by(2);
+        for field in fields {
+            assert!(everything.contains(&format!("\"{field}\":")), "{field} is to be tried here: {unknown}");
+        }
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
         (json!({"adapter": {"type": "Redis", "name": "x"}}), "name goes with type Other only"),
         (json!({"edge": {"service": {"takeOver": true}}}), "that of your Service which is to lead"),
         (json!({"edge": {"service": {"name": "chat"}}}), "edge.service.name goes with takeOver: true only"),
+        (
+            json!({"edge": {"service": {"takeOver": true, "name": "chat", "port": 8080}}}),
+            "edge.service.port is for a Service that is made; yours keeps its own ports",
+        ),
         (json!({"workloadRef": {"name": "../../secrets/x"}}), name),
         (json!({"edge": {"service": {"takeOver": true, "name": "chat?force=true"}}}), name),
         (ingress(json!({"takeOver": true, "name": "a/b"})), name),
@@ -90,7 +94,7 @@ pub(super) fn everything() -> Value {
         "app": {"path": "/"},
         "adapter": {"type": "Other", "name": "nats"},
         "edge": {
-            "service": {"name": "chat", "takeOver": true, "port": 8080},
+            "service": {"name": "chat", "takeOver": true, "port": 80},
             "ingress": {"className": "nginx", "hosts": ["chat.example.com"], "tlsSecretName": "chat"},
             "sessionAffinity": {"type": "Cookie", "cookie": {"name": "sticky", "sameSite": "None"}},
             "trustedProxies": ["10.0.0.0/8", "fd00::/8"],

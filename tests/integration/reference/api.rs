@@ -15,7 +15,7 @@ The API server refuses what cannot work; the rules say with which words. Fields 
 /// The page.
 pub(super) fn page(definition: &Value) -> String {
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    let mut page = HEAD.to_owned();
+    let mut page = format!("{HEAD}\n```yaml\n{}```\n", socketio_operator::crd::EXAMPLE);
     for part in ["spec", "status"] {
         let _ = writeln!(page, "\n## {part}\n\n| field | type | default | |\n| --- | --- | --- | --- |");
         rows(&schema["properties"][part], "", &mut page);

@@ -24,7 +24,7 @@ fn theirs() -> SocketIoCluster {
 }
 
 fn built(step: Step, observed: &Observed, contested: bool) -> Resources {
-    let plan = Plan { step, waits_for: None, again: None, release: false };
+    let plan = Plan { step, waits_for: None, again: None, release: false, overdue: false };
     let credentials = credentials();
     let inputs = Inputs { credentials: &credentials, image: "sidecar:1", namespace: "system", contested };
     build(&theirs(), observed, None, &plan, inputs).unwrap()

@@ -16,6 +16,7 @@ fn seen(step: Option<Step>) -> Situation {
         endpoints_agree: true,
         ready: 3,
         without_sidecar: Vec::new(),
+        unready: None,
         injected: 3,
         rolled_out: true,
         left_in_template: false,
@@ -165,6 +166,7 @@ impl World {
             routed: self.route == Route::Sidecars,
             endpoints_agree: true,
             ready: self.pods.len(),
+            unready: None,
             without_sidecar: named(&|pod| !pod.0),
             injected: self.pods.iter().filter(|pod| pod.0).count(),
             rolled_out: self.pods.iter().all(|pod| pod.0 == self.template),
@@ -267,4 +269,28 @@ proptest! {
         prop_assert!(world.released && !world.template && world.route == Route::Application);
         prop_assert!(world.pods.iter().all(|pod| !pod.0));
     }
+}
+
+#[test]
+fn an_injection_says_which_pods_it_waits_for() {
+    let said = |change: fn(&mut Situation)| {
+        let mut situation = seen(Some(Step::Injecting));
+        change(&mut situation);
+        decide(&situation).waits_for.unwrap()
+    };
+    assert_eq!(said(|s| s.ready = 0), "a pod to be ready");
+    assert_eq!(said(|s| s.rolled_out = false), "the rollout of the workload to end");
+    assert_eq!(
+        said(|s| (s.without_sidecar, s.unready) = (pods(4), Some("pod new is not ready (why)".to_owned()))),
+        "chat-0, chat-1, chat-2 and 1 more to be replaced by pods with the sidecar; pod new is not ready (why)"
+    );
+}
+
+#[test]
+fn a_deletion_is_overdue_after_its_patience() {
+    let after = |second: i64| {
+        let now = at(second);
+        decide(&Situation { deleting: true, lagging: pods(1), now, ..seen(Some(Step::Closing)) }).overdue
+    };
+    assert!(!after(599) && after(600));
 }

@@ -1,23 +1,26 @@
 //! Each refusal, with its sentence.
 
+use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::controller::fixtures::{cluster, cluster_with, workload, workload_with};
+
+fn readable(cluster: &SocketIoCluster) -> Arc<Guarded> {
+    Arc::new(DeserializeGuard(Ok(cluster.clone())))
+}
 
 fn observed() -> Observed {
     Observed { workload: Some(workload()), ..Observed::default() }
 }
 
 fn refusal(cluster: &SocketIoCluster, observed: &Observed) -> (ConditionType, &'static str, String) {
-    let others: [Box<SocketIoCluster>; 0] = [];
-    let refusal = validate(cluster, observed, &others).unwrap_err();
+    let refusal = validate(cluster, observed, &[]).unwrap_err();
     (refusal.condition, refusal.reason, refusal.message)
 }
 
 fn edge(cluster: &SocketIoCluster, observed: &Observed) -> Refusal {
-    let others: [Box<SocketIoCluster>; 0] = [];
-    validate(cluster, observed, &others).unwrap().edge.unwrap().unwrap_err()
+    validate(cluster, observed, &[]).unwrap().edge.unwrap().unwrap_err()
 }
 
 fn object<K: serde::de::DeserializeOwned>(value: Value) -> Option<K> {
@@ -26,9 +29,8 @@ fn object<K: serde::de::DeserializeOwned>(value: Value) -> Option<K> {
 
 #[test]
 fn a_plain_deployment_will_do() {
-    let others: [Box<SocketIoCluster>; 0] = [];
     let observed = observed();
-    assert!(validate(&cluster(), &observed, &others).unwrap().edge.is_none());
+    assert!(validate(&cluster(), &observed, &[]).unwrap().edge.is_none());
 }
 
 #[test]
@@ -38,10 +40,10 @@ fn the_oldest_object_on_a_workload_has_it() {
         cluster.metadata.uid = Some(uid.to_owned());
         cluster.metadata.name = Some(format!("chat-{uid}"));
         cluster.metadata.creation_timestamp = Some(serde_json::from_value(json!(created)).unwrap());
-        Box::new(cluster)
+        cluster
     };
     let (old, new) = (with("b", "2026-01-01T00:00:00Z"), with("a", "2026-01-02T00:00:00Z"));
-    let both = [old.clone(), new.clone()];
+    let both = [readable(&old), readable(&new)];
     let observed = observed();
     assert!(validate(&old, &observed, &both).is_ok());
     let refused = validate(&new, &observed, &both).unwrap_err();
@@ -56,9 +58,14 @@ fn the_oldest_object_on_a_workload_has_it() {
     };
     assert!(validate(&new, &held, &both).is_ok());
     assert_eq!(validate(&old, &held, &both).unwrap_err().reason, "Conflicted");
+    // Also one that cannot be read, but then what it would like to have is unknown.
+    let invalid = InvalidObject { error: "no".to_owned(), metadata: new.metadata };
+    let unreadable = [Arc::new(DeserializeGuard(Err(invalid)))];
+    assert_eq!(validate(&old, &held, &unreadable).unwrap_err().reason, "Conflicted");
+    assert!(validate(&old, &observed, &unreadable).is_ok());
     // Of two of the same second, one has it.
     let twin = with("c", "2026-01-01T00:00:00Z");
-    let both = [old.clone(), twin.clone()];
+    let both = [readable(&old), readable(&twin)];
     assert!(validate(&old, &observed, &both).is_ok() != validate(&twin, &observed, &both).is_ok());
 }
 
@@ -119,12 +126,11 @@ fn a_service_is_taken_over_by_consent_only_and_only_one_that_leads_to_the_applic
     let taken = json!({names::ORIGINAL_ANNOTATION: r#"{"by":"another","ports":{"80/TCP":3000}}"#});
     let mut another = cluster_with(&json!({"workloadRef": {"kind": "Deployment", "name": "another"}}));
     another.metadata.uid = Some("another".to_owned());
-    let refused = validate(&theirs, &service(7900, &taken), &[Box::new(another)]).unwrap_err();
+    let refused = validate(&theirs, &service(7900, &taken), &[readable(&another)]).unwrap_err();
     assert_eq!(refused.reason, "ServiceTaken");
     // One that is gone has nothing any more.
-    let others: [Box<SocketIoCluster>; 0] = [];
-    assert!(validate(&theirs, &service(7900, &taken), &others).is_ok());
-    assert!(validate(&theirs, &service(3000, &json!({})), &others).is_ok());
+    assert!(validate(&theirs, &service(7900, &taken), &[]).is_ok());
+    assert!(validate(&theirs, &service(3000, &json!({})), &[]).is_ok());
 }
 
 #[test]
@@ -135,8 +141,7 @@ fn what_somebody_else_made_under_our_names_is_left_alone() {
     };
     assert_eq!(refusal(&cluster(), &secret(json!({}))).1, "ObjectExists");
     let ours = json!({"app.kubernetes.io/managed-by": "socketio-affinity", CLUSTER_LABEL: "chat"});
-    let others: [Box<SocketIoCluster>; 0] = [];
-    assert!(validate(&cluster(), &secret(ours), &others).is_ok());
+    assert!(validate(&cluster(), &secret(ours), &[]).is_ok());
     let headless = Observed {
         client_service: object(json!({
             "metadata": {"name": "web"},
@@ -176,6 +181,5 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
         ingress_class: class("k8s.io/ingress-nginx").map(Ok),
         ..observed()
     };
-    let others: [Box<SocketIoCluster>; 0] = [];
-    assert!(validate(&theirs, &good, &others).unwrap().edge.unwrap().is_ok());
+    assert!(validate(&theirs, &good, &[]).unwrap().edge.unwrap().is_ok());
 }

@@ -42,7 +42,13 @@ pub struct SocketIoClusterStatus {
     /// The sidecar's image, kept from the first injection on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sidecar_image: Option<String>,
-    /// When the sidecar was taken out of the workload by somebody else; at most two times are kept.
+    /// The UID of the workload that it was injected into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_uid: Option<String>,
+    /// The generation of the spec that it was injected for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injected_generation: Option<i64>,
+    /// When the sidecar was taken out of that workload by somebody else since; at most two times are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub injection_reverts: Vec<Time>,
 

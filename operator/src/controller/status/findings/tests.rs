@@ -1,0 +1,85 @@
+//! What a person reads in each situation.
+
+use super::*;
+use crate::controller::contest::{Injection, judge};
+use crate::controller::fixtures::{cluster_with, workload};
+use crate::controller::pods::Pods;
+use crate::controller::validate::Refusal;
+use crate::crd::v1alpha1::{SocketIoClusterStatus, Step};
+use jiff::Timestamp;
+use serde_json::json;
+
+fn plan(step: Step, waits_for: Option<&str>) -> Plan {
+    let waits_for = waits_for.map(str::to_owned);
+    Plan { step, waits_for, again: None, release: false, overdue: false }
+}
+
+fn found(
+    spec: &serde_json::Value,
+    pods: Pods,
+    plan: &Plan,
+    edge: Option<Refusal>,
+) -> (Vec<Finding>, Summary) {
+    let (cluster, workload) = (cluster_with(spec), workload());
+    let observed = Observed { pods, workload: Some(workload.clone()), ..Observed::default() };
+    let valid = Valid { workload: &workload, edge: edge.map(Err) };
+    let injection = Injection::of(&cluster, &workload);
+    let contest = judge(&SocketIoClusterStatus::default(), injection, Timestamp::UNIX_EPOCH);
+    let findings = findings(&cluster, &observed, &valid, plan, &contest, &Applied::default());
+    let summary = summarize(&cluster, &findings, plan);
+    (findings, summary)
+}
+
+fn all_ready() -> Pods {
+    let pods = ["a", "b"].map(|name| (name.to_owned(), "10.0.0.1".to_owned()));
+    Pods { all: 2, with_sidecar: pods.to_vec(), injected: 2, ..Pods::default() }
+}
+
+#[test]
+fn every_condition_says_something() {
+    for spec in [json!({}), json!({"edge": {"service": {"name": "front", "takeOver": true, "port": 80}}})] {
+        let (findings, summary) = found(&spec, all_ready(), &plan(Step::Programmed, None), None);
+        assert!(findings.iter().all(|finding| !finding.message.is_empty()), "{findings:#?}");
+        assert!(matches!(summary, Summary::Ready(_)));
+    }
+    let (findings, _) = found(&json!({}), all_ready(), &plan(Step::Programmed, None), None);
+    let messages: Vec<_> = findings.iter().take(3).map(|finding| finding.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "the spec can be followed on Deployment chat",
+            "Deployment chat exists, and fits",
+            "every ready pod has a ready sidecar",
+        ]
+    );
+}
+
+#[test]
+fn what_only_the_edge_lacks_is_no_outage_and_the_summary_says_so() {
+    let refusal = Refusal {
+        condition: ConditionType::EdgeProgrammed,
+        reason: "IngressClassNotFound",
+        message: "there is no IngressClass nginx; create it".to_owned(),
+    };
+    let (_, summary) = found(&json!({}), all_ready(), &plan(Step::Programmed, None), Some(refusal));
+    let expected =
+        "there is no IngressClass nginx; create it; traffic through Service chat-socketio works without it";
+    assert_eq!(summary, Summary::Failed("IngressClassNotFound", expected.to_owned()));
+}
+
+#[test]
+fn while_pods_are_replaced_the_new_one_that_is_in_the_way_is_named_before_the_old_ones() {
+    let pods = Pods {
+        all: 2,
+        without_sidecar: vec!["old".to_owned()],
+        injected: 1,
+        unready: Some("pod new is not ready (no node takes it)".to_owned()),
+        ..Pods::default()
+    };
+    let (findings, summary) = found(&json!({}), pods, &plan(Step::Injecting, Some("it")), None);
+    let injected = &findings[2];
+    assert_eq!((injected.condition, injected.reason), (ConditionType::SidecarInjected, "Injecting"));
+    let message = "pod new is not ready (no node takes it); ready pods without the sidecar: old";
+    assert_eq!(injected.message, message);
+    assert_eq!(summary, Summary::Waiting("Injecting", "waits for it".to_owned()));
+}

@@ -1,0 +1,63 @@
+//! Of the spec: the sidecars, and the connections between them.
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The sidecar in each pod. Changing any of this restarts the pods, one by one as the workload says.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Sidecar {
+    /// Its image. Without one, the image that belongs to the operator when the sidecar is first
+    /// injected; an upgrade of the operator changes no pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 500))]
+    pub image: Option<String>,
+    /// When it is pulled; without one, as Kubernetes does by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<ImagePullPolicy>,
+    /// Its resources, in place of requests of 50m CPU and 32Mi and a limit of 256Mi, all of which go: with
+    /// `{}` it has none, and an autoscaler that goes by the pods' CPU or memory stops working.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// Most connections open from clients, and as many again from peers; 4096 without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 1, max = 1_000_000))]
+    pub max_connections: Option<u32>,
+    /// Which log lines are written: error, warn, info, debug or trace, or directives; info without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 500))]
+    pub log: Option<String>,
+}
+
+/// When the image is pulled; without one, as Kubernetes does by default.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImagePullPolicy {
+    /// At every start.
+    Always,
+    /// When the node has none.
+    IfNotPresent,
+    /// Never.
+    Never,
+}
+
+/// The connections between sidecars: mutual TLS under a CA of this cluster's own.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Peers {
+    /// For how many days a certificate is valid. It is renewed when a third of that is left.
+    #[serde(default = "default_certificate_days")]
+    #[schemars(with = "i32", range(min = 1, max = 825))]
+    pub certificate_days: u32,
+}
+
+fn default_certificate_days() -> u32 {
+    90
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self { certificate_days: default_certificate_days() }
+    }
+}
