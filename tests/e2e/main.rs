@@ -23,6 +23,7 @@ mod repairs;
 mod rooms;
 mod scaling;
 mod sessions;
+mod side_by_side;
 mod sidecar_logs;
 // Last, by its name: it takes a while until all clients of the API server are back.
 mod without_control_plane;

@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::build::resource::injection::build_rest_removal;
 use super::build::{IngressChange, Resources, ServiceChange, WorkloadChange};
 use super::contest::Injection;
 use super::dereference::Observed;
@@ -205,37 +204,35 @@ pub(crate) async fn apply_workload(
     context: &Context,
 ) -> Result<Option<ObjectReference>, Error> {
     let Some(workload) = &observed.workload else { return Ok(None) };
-    let (patch, doing) = match &change {
-        WorkloadChange::Leave => return Ok(None),
-        WorkloadChange::Inject(patch) if holds(patch, &workload.object) => return Ok(None),
-        WorkloadChange::Inject(patch) => (patch, "injecting the sidecar into"),
-        WorkloadChange::Remove(patch) => (patch, "taking the sidecar out of"),
-    };
+    if matches!(&change, WorkloadChange::Inject(patch) if holds(patch, &workload.object)) {
+        return Ok(None);
+    }
     let resource = workload.kind.resource();
     let name = &cluster.spec.workload_ref.name;
     let namespace = cluster.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
-    let doing = format!("{doing} {} {name}", resource.kind);
+    let patch = match change {
+        WorkloadChange::Leave => return Ok(None),
+        WorkloadChange::Inject(patch) => patch,
+        WorkloadChange::Remove(patch) => {
+            let doing = format!("taking the sidecar out of {} {name}", resource.kind);
+            let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+            api.patch(name, &params, &Patch::Merge(patch)).await.map_err(Error::api(doing))?;
+            context.metrics.write(&resource.kind, "patch");
+            return Ok(None);
+        }
+    };
+    let doing = format!("injecting the sidecar into {} {name}", resource.kind);
     // Never forced: where another manager owns what we need, a person decides.
     let params = PatchParams::apply(MANAGER);
-    let cluster_name = cluster.name_any();
-    if matches!(change, WorkloadChange::Inject(_)) && workload.holder() != Some(&cluster_name) {
+    if workload.holder() != Some(&cluster.name_any()) {
         let dry_run = PatchParams { dry_run: true, ..params.clone() };
-        api.patch(name, &dry_run, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
+        api.patch(name, &dry_run, &Patch::Apply(&patch)).await.map_err(Error::api(doing.as_str()))?;
     }
-    let after = api.patch(name, &params, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
+    api.patch(name, &params, &Patch::Apply(&patch)).await.map_err(Error::api(doing.as_str()))?;
     context.metrics.write(&resource.kind, "apply");
-    if matches!(change, WorkloadChange::Remove(_))
-        && let Some(rest) = build_rest_removal(&serde_json::to_value(&after).unwrap_or_default())
-    {
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let patch: Patch<Value> = Patch::Merge(rest);
-        api.patch(name, &params, &patch).await.map_err(Error::api(doing.as_str()))?;
-        context.metrics.write(&resource.kind, "patch");
-    }
     let status = cluster.status.clone().unwrap_or_default();
-    let taken_out =
-        matches!(change, WorkloadChange::Inject(_)) && Injection::of(cluster, workload).was_reverted(&status);
+    let taken_out = Injection::of(cluster, workload).was_reverted(&status);
     Ok(taken_out.then(|| reference(&resource.kind, &namespace, name)))
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Resources {
 pub(crate) enum WorkloadChange {
     /// The sidecar is in it: a patch for server-side apply.
     Inject(Value),
-    /// It is taken out: a patch for server-side apply.
+    /// It is taken out: a merge patch.
     Remove(Value),
     /// There is no workload, or somebody else keeps taking the sidecar out.
     Leave,
@@ -149,7 +149,7 @@ fn build_workload(
     let Some(workload) = workload else { return Ok(WorkloadChange::Leave) };
     Ok(match step {
         step if !step.injects() && is_left(cluster, workload) => {
-            WorkloadChange::Remove(injection::build_removal(cluster))
+            WorkloadChange::Remove(injection::build_removal(&workload.object))
         }
         // On the way out nothing is put in any more, nor while somebody keeps taking it out.
         step if step > Step::Programmed || inputs.contested => WorkloadChange::Leave,

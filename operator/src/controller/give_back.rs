@@ -5,9 +5,9 @@
 //! - Nothing is made here that is not there: a namespace that is being deleted takes nothing new.
 //! - What cannot be given back keeps nothing else from it; the caller decides how long it is tried.
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::ResourceExt;
+use kube::{Api, ResourceExt};
 
 use super::Context;
 use super::apply::{apply_workload, delete, ensure, merge, patch_finalizers};
@@ -95,7 +95,15 @@ pub(crate) async fn release(
     if let Some(secret) = observed.sidecar_secret.as_ref().filter(|secret| belongs_to(*secret, cluster)) {
         delete::<Secret>(context, &namespace, &secret.name_any()).await?;
     }
-    let_go(cluster, observed, context).await
+    let_go(cluster, context).await
+}
+
+/// Whether the object's namespace is being deleted: all that was taken goes with it, and so may the rights
+/// to read that, while the finalizer would hold the namespace up. Where this cannot be read, it is not so.
+pub(crate) async fn namespace_is_going(cluster: &SocketIoCluster, context: &Context) -> bool {
+    let namespaces: Api<Namespace> = Api::all(context.client.clone());
+    let read = namespaces.get(&cluster.namespace().unwrap_or_default()).await;
+    read.is_ok_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
 }
 
 /// Lets the object go, and leaves all that pods and traffic use. The operator's own Secret, which bears the
@@ -103,14 +111,12 @@ pub(crate) async fn release(
 ///
 /// # Errors
 /// The API server's.
-pub(crate) async fn let_go(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    context: &Context,
-) -> Result<(), Error> {
+pub(crate) async fn let_go(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
+    let (namespace, name) = (&context.settings.namespace, names::credentials_secret(cluster));
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     // Only if it is there: an operator that is killed at every write gets on by one with each.
-    if observed.credentials_secret.is_some() {
-        delete::<Secret>(context, &context.settings.namespace, &names::credentials_secret(cluster)).await?;
+    if secrets.get_opt(&name).await.map_err(Error::api(format!("reading Secret {name}")))?.is_some() {
+        delete::<Secret>(context, namespace, &name).await?;
     }
     let left: Vec<_> =
         cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();

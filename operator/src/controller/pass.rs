@@ -152,9 +152,13 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     if !cluster.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
         return Ok(Action::await_change());
     }
+    if give_back::namespace_is_going(cluster, context).await {
+        give_back::let_go(cluster, context).await?;
+        return Ok(Action::await_change());
+    }
     let observed = dereference(cluster, context, now).await?;
     if cluster.spec.deletion_policy == DeletionPolicy::Retain {
-        give_back::let_go(cluster, &observed, context).await?;
+        give_back::let_go(cluster, context).await?;
         return Ok(Action::await_change());
     }
     let credentials = credentials(cluster, &observed, now)?;

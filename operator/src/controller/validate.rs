@@ -123,6 +123,15 @@ fn check_workload(cluster: &SocketIoCluster, workload: &Workload, kind: &str) ->
     }
     let injected = cluster.status.as_ref().is_some_and(|status| status.sidecar_image.is_some());
     if workload.sidecar().is_some() && !injected && workload.holder() != Some(&cluster.name_any()) {
+        if let Some(gone) = workload.holder() {
+            return accepted(
+                "NameTaken",
+                format!(
+                    "{kind} {name} has the sidecar of SocketIoCluster {gone}, which is gone; name this one {gone}, so \
+                     that it takes that up, or take the sidecar out"
+                ),
+            );
+        }
         return accepted(
             "NameTaken",
             format!(

@@ -106,6 +106,16 @@ impl Workload {
         seen && updated >= wanted
     }
 
+    /// Why its controller does not replace pods by itself, and what to do, if it does not.
+    pub(crate) fn holds_back(&self) -> Option<&'static str> {
+        let spec = &self.object["spec"];
+        if spec["paused"] == true {
+            return Some("it is paused; resume it with `kubectl rollout resume`");
+        }
+        (spec["updateStrategy"]["type"] == "OnDelete")
+            .then_some("its updateStrategy is OnDelete; delete its pods one after the other")
+    }
+
     /// The number of the containers' port that is called so.
     pub(crate) fn port_named(&self, name: &str) -> Option<i32> {
         let ports = self.pod()?.containers.iter().flat_map(|container| container.ports.iter().flatten());

@@ -7,6 +7,7 @@ use crate::controller::dereference::Observed;
 use crate::controller::names;
 use crate::controller::plan::{Asks, Plan, Route, list};
 use crate::controller::validate::{Valid, has_several_pods};
+use crate::controller::workload::Workload;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{AdapterType, Mode};
 
@@ -22,7 +23,7 @@ pub(crate) fn findings(
     vec![
         accepted(cluster),
         resolved(cluster),
-        injection(observed, contest, cluster),
+        injection(observed, contest, valid.workload, cluster),
         traffic(cluster, plan),
         edge(cluster, valid, applied),
         adapter(cluster, observed, valid),
@@ -51,7 +52,12 @@ fn resolved(cluster: &SocketIoCluster) -> Finding {
     Finding::holds(ConditionType::ResolvedRefs, "Resolved", message)
 }
 
-fn injection(observed: &Observed, contest: &Contest, cluster: &SocketIoCluster) -> Finding {
+fn injection(
+    observed: &Observed,
+    contest: &Contest,
+    workload: &Workload,
+    cluster: &SocketIoCluster,
+) -> Finding {
     let condition = ConditionType::SidecarInjected;
     let pods = &observed.pods;
     if contest.contested {
@@ -69,6 +75,10 @@ fn injection(observed: &Observed, contest: &Contest, cluster: &SocketIoCluster) 
     }
     if let Some(trouble) = &pods.trouble {
         return Finding::fails(condition, "SidecarNotReady", trouble.clone());
+    }
+    if let Some(why) = workload.holds_back().filter(|_| !pods.without_sidecar.is_empty()) {
+        let message = format!("{} does not replace its pods by itself: {why}", self::workload(cluster));
+        return Finding::fails(condition, "RolloutHeldBack", message);
     }
     let old = match pods.ready() {
         0 => "no pod is ready".to_owned(),

@@ -85,6 +85,14 @@ fn what_cannot_be_injected_is_refused_before_anything_is_touched() {
             "has a container named socketio-sidecar already",
         ),
         (
+            |o| {
+                o["spec"]["template"]["metadata"]["labels"] = json!({CLUSTER_LABEL: "earlier"});
+                o["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]);
+            },
+            "NameTaken",
+            "SocketIoCluster earlier, which is gone; name this one earlier",
+        ),
+        (
             |o| o["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"] = json!(7901),
             "PortTaken",
             "container chat of Deployment chat uses port 7901",

@@ -42,14 +42,13 @@ pub(crate) fn build_injection(cluster: &SocketIoCluster, image: &str) -> Result<
         },
     });
     let applied = digest(&serde_json::to_vec(&template)?);
-    let mut patch = build_removal(cluster);
+    let mut patch = identity(cluster);
     patch["metadata"]["annotations"] = json!({APPLIED_ANNOTATION: applied});
     patch["spec"] = json!({"template": template});
     Ok(patch)
 }
 
-/// Builds the patch that takes it out: one that asks for nothing, so that all that was applied goes.
-pub(crate) fn build_removal(cluster: &SocketIoCluster) -> Value {
+fn identity(cluster: &SocketIoCluster) -> Value {
     let workload = &cluster.spec.workload_ref;
     let kind = match workload.kind {
         WorkloadKind::Deployment => "Deployment",
@@ -63,29 +62,27 @@ pub(crate) fn build_removal(cluster: &SocketIoCluster) -> Value {
     })
 }
 
-/// Builds the merge patch for what server-side apply leaves in `workload` because another field manager has a
-/// part of it, such as the image. `None`: nothing is left. It holds for that version only.
-pub(crate) fn build_rest_removal(workload: &Value) -> Option<Value> {
+/// Builds the merge patch that takes it out of `workload`. It holds for that version only.
+///
+/// All at once, whoever has a part of it: server-side apply would leave of the container what another field
+/// manager applies, such as the image, and the API server or a policy would refuse such a container.
+pub(crate) fn build_removal(workload: &Value) -> Value {
     let pod = &workload["spec"]["template"]["spec"];
-    let without = |list: &str| -> Option<Vec<Value>> {
-        let all = pod[list].as_array()?;
-        let left: Vec<_> = all.iter().filter(|one| one["name"] != SIDECAR).cloned().collect();
-        (left.len() < all.len()).then_some(left)
-    };
-    let (containers, volumes) = (without("initContainers"), without("volumes"));
-    if containers.is_none() && volumes.is_none() {
-        return None;
-    }
     let mut spec = json!({});
-    for (list, left) in [("initContainers", containers), ("volumes", volumes)] {
-        if let Some(left) = left {
+    for list in ["initContainers", "volumes"] {
+        let Some(all) = pod[list].as_array() else { continue };
+        let left: Vec<_> = all.iter().filter(|one| one["name"] != SIDECAR).cloned().collect();
+        if left.len() < all.len() {
             spec[list] = if left.is_empty() { Value::Null } else { left.into() };
         }
     }
-    Some(json!({
-        "metadata": {"resourceVersion": workload["metadata"]["resourceVersion"]},
-        "spec": {"template": {"spec": spec}},
-    }))
+    json!({
+        "metadata": {
+            "annotations": {APPLIED_ANNOTATION: null},
+            "resourceVersion": workload["metadata"]["resourceVersion"],
+        },
+        "spec": {"template": {"metadata": {"labels": {CLUSTER_LABEL: null}}, "spec": spec}},
+    })
 }
 
 fn volume(cluster: &SocketIoCluster) -> Volume {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::controller::contest::{Injection, judge};
-use crate::controller::fixtures::{cluster_with, workload};
+use crate::controller::fixtures::{cluster_with, workload, workload_with};
 use crate::controller::pods::Pods;
 use crate::controller::validate::Refusal;
 use crate::crd::v1alpha1::{SocketIoClusterStatus, Step};
@@ -82,4 +82,28 @@ fn while_pods_are_replaced_the_new_one_that_is_in_the_way_is_named_before_the_ol
     let message = "pod new is not ready (no node takes it); ready pods without the sidecar: old";
     assert_eq!(injected.message, message);
     assert_eq!(summary, Summary::Waiting("Injecting", "waits for it".to_owned()));
+}
+
+#[test]
+fn a_workload_that_keeps_its_old_pods_is_named_with_what_to_do_while_there_are_such_pods() {
+    let held = [
+        workload_with(|it| it["spec"]["paused"] = json!(true)),
+        workload_with(|it| it["spec"]["updateStrategy"] = json!({"type": "OnDelete"})),
+    ];
+    let old = Pods { all: 2, without_sidecar: vec!["a".to_owned()], ..all_ready() };
+    let cluster = cluster_with(&json!({}));
+    for (workload, says) in held.iter().zip(["kubectl rollout resume", "delete its pods one after the other"])
+    {
+        let contest = judge(
+            &SocketIoClusterStatus::default(),
+            Injection::of(&cluster, workload),
+            Timestamp::UNIX_EPOCH,
+        );
+        let found =
+            |pods: Pods| injection(&Observed { pods, ..Observed::default() }, &contest, workload, &cluster);
+        let finding = found(old.clone());
+        assert_eq!(finding.reason, "RolloutHeldBack");
+        assert!(finding.message.contains(says), "{}", finding.message);
+        assert_eq!(found(all_ready()).reason, "Injected");
+    }
 }

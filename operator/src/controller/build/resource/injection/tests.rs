@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use super::*;
-use crate::controller::drift::holds;
 use crate::controller::fixtures::{cluster, cluster_with};
 
 fn matches_golden_file(name: &str, patch: &Value) {
@@ -49,25 +48,24 @@ fn what_can_be_changed_without_a_restart_is_no_part_of_it() {
 }
 
 #[test]
-fn taking_it_out_asks_for_nothing() {
-    let removal = build_removal(&cluster());
-    assert!(holds(&json!({"kind": "Deployment", "metadata": {"name": "chat"}}), &removal));
-    assert!(removal.get("spec").is_none() && removal["metadata"].get("annotations").is_none());
-}
-
-#[test]
-fn what_another_manager_holds_on_to_is_taken_out_and_nothing_else() {
-    let workload =
-        |pod: Value| json!({"metadata": {"resourceVersion": "7"}, "spec": {"template": {"spec": pod}}});
-    let rest = workload(json!({
+fn all_of_it_is_taken_out_whoever_holds_on_to_a_part_and_nothing_else() {
+    let removal = |pod: Value| {
+        let template = json!({"metadata": {"labels": {"app": "chat"}}, "spec": pod});
+        build_removal(&json!({"metadata": {"resourceVersion": "7"}, "spec": {"template": template}}))
+    };
+    let patch = removal(json!({
         "initContainers": [{"name": "migrate"}, {"name": "socketio-sidecar", "image": "x"}],
         "volumes": [{"name": "socketio-sidecar"}],
     }));
-    let patch = build_rest_removal(&rest).unwrap();
-    assert_eq!(patch["metadata"]["resourceVersion"], "7");
+    let metadata = json!({"annotations": {"socketio-affinity.dev/applied": null}, "resourceVersion": "7"});
+    assert_eq!(patch["metadata"], metadata);
+    let template = json!({
+        "metadata": {"labels": {"socketio-affinity.dev/cluster": null}},
+        "spec": {"initContainers": [{"name": "migrate"}], "volumes": null},
+    });
+    assert_eq!(patch["spec"]["template"], template);
     assert_eq!(
-        patch["spec"]["template"]["spec"],
-        json!({"initContainers": [{"name": "migrate"}], "volumes": null})
+        removal(json!({"initContainers": [{"name": "migrate"}]}))["spec"]["template"]["spec"],
+        json!({})
     );
-    assert_eq!(build_rest_removal(&workload(json!({"initContainers": [{"name": "migrate"}]}))), None);
 }
