@@ -1,5 +1,7 @@
-//! Stopping parts of the local cluster.
+//! Stopping parts of the local cluster, and killing processes in its pods.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// Components that are stopped for as long as this lives.
@@ -31,4 +33,24 @@ fn component(verb: &str, name: &str) {
         done || std::thread::panicking(),
         "`cluster component {verb} {name}` failed; only the local cluster can"
     );
+}
+
+/// Kills `program` in the pod of that UID, from the machine that the node runs on: the container has no shell.
+pub(crate) fn kill(program: &str, uid: &str) {
+    let in_cgroup = uid.replace('-', "_");
+    let is_it = |directory: &Path| {
+        let read = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
+        let cgroup = read("cgroup");
+        read("cmdline").contains(program) && (cgroup.contains(uid) || cgroup.contains(&in_cgroup))
+    };
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let found: Vec<_> = processes.filter(|directory| is_it(directory)).collect();
+    let [process] = &found[..] else {
+        panic!(
+            "{program} of pod {uid} is not a process of this machine ({found:?}); run this where the node runs"
+        )
+    };
+    let pid = process.file_name().unwrap().to_str().unwrap();
+    let killed = Command::new("kill").args(["-KILL", pid]).status().unwrap();
+    assert!(killed.success());
 }

@@ -1,11 +1,11 @@
 //! A sidecar dies without warning.
 
-use std::fs;
 use std::time::Duration;
 
 use socketio_sidecar_core::config::Mode;
 use support::deployment::{Chat, Event, Kubectl, Pod, Variant, wait_for};
 
+use crate::component::kill;
 use crate::load;
 use crate::sidecar_logs::{FollowedLogs, sessions};
 
@@ -20,7 +20,7 @@ fn a_killed_sidecar_costs_only_the_sessions_that_ran_through_it() {
     let pods = chat.pods().unwrap();
     let logs = FollowedLogs::follow(&pods);
     let killed = &pods[0];
-    kill_sidecar(killed);
+    kill("socketio-sidecar", &killed.uid);
     wait_for("the sidecar to be started again", Duration::from_secs(60), || {
         Ok((restarts(killed) >= 1).then_some(()))
     })
@@ -70,27 +70,6 @@ fn saw_a_connection_break(event: &Event) -> bool {
     ["ECONNRESET", "ECONNREFUSED", "socket hang up", "400 Session ID unknown"]
         .iter()
         .any(|how| kind.contains(how))
-}
-
-/// Kills it from the machine that the node runs on: its container has no shell.
-fn kill_sidecar(pod: &Pod) {
-    let uid = pod.uid.replace('-', "_");
-    let is_sidecar_of_pod = |directory: &std::path::Path| {
-        let read = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
-        let cgroup = read("cgroup");
-        read("cmdline").contains("socketio-sidecar") && (cgroup.contains(&pod.uid) || cgroup.contains(&uid))
-    };
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
-    let found: Vec<_> = processes.filter(|directory| is_sidecar_of_pod(directory)).collect();
-    let [process] = &found[..] else {
-        panic!(
-            "the sidecar of {} is not a process of this machine ({found:?}); run this where the node runs",
-            pod.name
-        )
-    };
-    let pid = process.file_name().unwrap().to_str().unwrap();
-    let killed = std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap();
-    assert!(killed.success());
 }
 
 fn restarts(pod: &Pod) -> u64 {

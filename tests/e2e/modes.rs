@@ -1,10 +1,11 @@
-//! The mode is changed under load; and an object is deleted that retains everything.
+//! The operator is killed, the mode is changed, and an object that retains everything is deleted, under load.
 
 use std::time::Duration;
 
 use serde_json::json;
 use support::deployment::{Chat, Kubectl, Load, Operator, SocketIoCluster, Variant, wait_for};
 
+use crate::component::kill;
 use crate::cutover::{CUTOVER, assert_works, carried_load};
 
 /// How long all pods may take to apply a change.
@@ -16,13 +17,14 @@ fn sessions_live_through_changes_of_mode_and_the_end_of_the_operator() {
     let operator = Operator::install(&["--set=replicas=1"]).unwrap();
     let spec = SocketIoCluster::spec(&chat, &json!({"mode": "Off"}));
     let cluster = SocketIoCluster::apply("chat", &spec).unwrap();
-    // The operator goes away in the middle of the cutover.
+    // The operator is killed in the middle of the cutover, and again at its next step.
     cluster.wait_for_step("Injecting", CUTOVER).unwrap();
     let load = carried_load(&chat, &["--transport", "websocket"]);
-    operator.scale(0).unwrap();
-    chat.wait_until_ready().unwrap();
-    operator.scale(1).unwrap();
+    kill("socketio-operator", &operator.pod_uid().unwrap());
+    cluster.wait_for_step("Settling", CUTOVER).unwrap();
+    kill("socketio-operator", &operator.pod_uid().unwrap());
     cluster.wait_until_ready(CUTOVER).unwrap();
+    chat.wait_until_ready().unwrap();
     let (summary, _) = load.stop().unwrap();
     assert_eq!(crate::cutover::refusals(&summary), [], "{summary:?}");
 

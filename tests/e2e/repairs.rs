@@ -112,10 +112,8 @@ fn what_others_change_is_put_back_without_losing_a_session_and_nobody_is_fought(
     let visitors = Visitors::of(chat.name());
     the_sidecar_is_put_in_again_once(&cluster, &chat);
     who_takes_it_out_again_is_given_way_to(&cluster, &chat);
-    // Their pods were replaced, at last by ones without the sidecar: until the operator sees that, the Service
-    // leads to pods that are going.
-    let visits = visitors.leave();
-    assert!(visits.opened > 20 && visits.refused.len() <= 2, "{visits:?}");
+    // Their pods were replaced.
+    visitors.leave().assert_let_in();
 }
 
 fn secrets_are_put_back_and_tagged_sessions_go_on(

@@ -43,6 +43,22 @@ impl Error {
         move |why| Self::Unreadable { what, why: why.to_string() }
     }
 
+    /// All words of [`Self::category`].
+    pub(crate) const CATEGORIES: [&str; 12] = [
+        "RefusedByAdmission",
+        "Unauthorized",
+        "Forbidden",
+        "NotFound",
+        "Conflict",
+        "Outdated",
+        "Invalid",
+        "Throttled",
+        "Unreachable",
+        "ApiServer",
+        "Credentials",
+        "Unreadable",
+    ];
+
     /// A word for metrics and conditions.
     #[must_use]
     pub fn category(&self) -> &'static str {

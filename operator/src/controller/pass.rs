@@ -73,7 +73,7 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     let image = cluster.spec.sidecar.image.clone().unwrap_or_else(|| pinned.clone());
     let contest = contest::judge(&before, contest::Injection::of(cluster, valid.workload), now);
 
-    let mut plan = plan(cluster, &observed, &credentials, now)?;
+    let mut plan = plan(cluster, &observed, &credentials, contest.contested, now)?;
     let inputs = Inputs {
         credentials: &credentials,
         image: &image,
@@ -162,7 +162,7 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
         return Ok(Action::await_change());
     }
     let credentials = credentials(cluster, &observed, now)?;
-    let plan = plan(cluster, &observed, &credentials, now)?;
+    let plan = plan(cluster, &observed, &credentials, false, now)?;
     let inputs = Inputs {
         credentials: &credentials,
         image: "",
@@ -231,6 +231,7 @@ fn plan(
     cluster: &SocketIoCluster,
     observed: &Observed,
     credentials: &Credentials,
+    contested: bool,
     now: Timestamp,
 ) -> Result<Plan, Error> {
     let status = cluster.status.clone().unwrap_or_default();
@@ -250,6 +251,7 @@ fn plan(
         unready: observed.pods.unready.clone(),
         without_sidecar: observed.pods.without_sidecar.clone(),
         injected: observed.pods.injected,
+        contested,
         rolled_out: observed.workload.as_ref().is_some_and(Workload::is_rolled_out),
         left_in_template: observed
             .workload

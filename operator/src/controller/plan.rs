@@ -62,6 +62,8 @@ pub(crate) struct Situation {
     pub(crate) unready: Option<String>,
     /// All pods with the sidecar that are not going, ready or not.
     pub(crate) injected: usize,
+    /// Somebody takes the sidecar out of the template again and again, so it is not put in any more.
+    pub(crate) contested: bool,
     /// The workload has made all its pods of its newest template.
     pub(crate) rolled_out: bool,
     /// Something of this object is in the workload's template.
@@ -186,6 +188,18 @@ impl Situation {
         }
     }
 
+    /// How long a step takes where nothing fails and nobody lags.
+    fn own_wait(&self, step: Step) -> Duration {
+        match step {
+            Step::Draining => Duration::from_secs(self.drain.deadline_seconds.into()),
+            Step::Emptying => Duration::from_secs(self.drain.window_seconds.into()),
+            Step::Settling | Step::RoutingBack => SETTLE,
+            Step::Injecting | Step::Programmed | Step::Untagging | Step::Closing | Step::Uninjecting => {
+                Duration::ZERO
+            }
+        }
+    }
+
     fn waited(&self, span: Duration) -> bool {
         self.left(span).is_zero()
     }
@@ -203,11 +217,13 @@ pub(crate) fn decide(situation: &Situation) -> Plan {
     let step =
         if situation.deleting { next_of_deletion(situation, current) } else { next(situation, current) };
     let plan = if step == current { stay(situation, step) } else { enter(step) };
-    Plan { overdue: situation.waited(PATIENCE), ..plan }
+    Plan { overdue: situation.waited(PATIENCE + situation.own_wait(current)), ..plan }
 }
 
 fn next(seen: &Situation, current: Step) -> Step {
     match current {
+        // Pods are about to lose it one by one, and all serve the application's port still.
+        Step::Injecting | Step::Settling | Step::Programmed if seen.contested => Step::Injecting,
         Step::Injecting if seen.ready > 0 && seen.rolled_out && seen.without_sidecar.is_empty() => {
             Step::Settling
         }
@@ -215,13 +231,12 @@ fn next(seen: &Situation, current: Step) -> Step {
         Step::Settling | Step::Programmed if seen.ready > 0 && seen.without_sidecar.len() == seen.ready => {
             Step::Injecting
         }
-        Step::Settling if seen.waited(SETTLE) && seen.endpoints_agree => Step::Programmed,
+        Step::Settling if seen.waited(seen.own_wait(current)) && seen.endpoints_agree => Step::Programmed,
         step => step,
     }
 }
 
 fn next_of_deletion(seen: &Situation, current: Step) -> Step {
-    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     // Whoever does not follow for this long is not waited for any more.
     let followed = seen.lagging.is_empty() || seen.waited(PATIENCE);
     match current {
@@ -233,10 +248,10 @@ fn next_of_deletion(seen: &Situation, current: Step) -> Step {
             Step::RoutingBack
         }
         Step::Untagging if followed => Step::Draining,
-        Step::Draining if seen.waited(seconds(seen.drain.deadline_seconds)) => Step::Closing,
+        Step::Draining if seen.waited(seen.own_wait(current)) => Step::Closing,
         Step::Closing if followed => Step::Emptying,
-        Step::Emptying if seen.waited(seconds(seen.drain.window_seconds)) => Step::RoutingBack,
-        Step::RoutingBack if seen.waited(SETTLE) => Step::Uninjecting,
+        Step::Emptying if seen.waited(seen.own_wait(current)) => Step::RoutingBack,
+        Step::RoutingBack if seen.waited(seen.own_wait(current)) => Step::Uninjecting,
         step => step,
     }
 }
@@ -249,8 +264,7 @@ fn enter(step: Step) -> Plan {
 /// A step that goes on.
 fn stay(seen: &Situation, step: Step) -> Plan {
     let mut plan = Plan::of(step);
-    let after = |span: Duration| Some(seen.left(span).max(Duration::from_millis(200)));
-    let drain = |seconds: u32| Duration::from_secs(seconds.into());
+    let when_over = Some(seen.left(seen.own_wait(step)).max(Duration::from_millis(200)));
     plan.waits_for = match step {
         Step::Injecting => {
             // Whatever it waits for is watched.
@@ -273,15 +287,15 @@ fn stay(seen: &Situation, step: Step) -> Plan {
             ))
         }
         Step::Draining => {
-            plan.again = after(drain(seen.drain.deadline_seconds));
+            plan.again = when_over;
             Some("sessions that are known by their tag, until drain.deadlineSeconds have passed".to_owned())
         }
         Step::Emptying => {
-            plan.again = after(drain(seen.drain.window_seconds));
+            plan.again = when_over;
             Some(beginning(step).to_owned())
         }
         Step::Settling | Step::RoutingBack => {
-            plan.again = after(SETTLE);
+            plan.again = when_over;
             Some(beginning(step).to_owned())
         }
         Step::Uninjecting => {

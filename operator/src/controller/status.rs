@@ -132,6 +132,10 @@ pub(crate) fn conclude(
     let mut add = |type_: &str, holds: bool, reason: &str, message: String| {
         let status = if holds { "True" } else { "False" };
         let earlier = before.conditions.iter().find(|condition| condition.type_ == type_);
+        let message = match earlier {
+            Some(was) if says_the_same(was, status, reason, generation, &message) => was.message.clone(),
+            _ => shortened(message),
+        };
         let turned = earlier.is_none_or(|condition| condition.status != status);
         let last_transition_time = if turned {
             Time(now)
@@ -142,7 +146,7 @@ pub(crate) fn conclude(
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: reason.to_owned(),
-            message: shortened(message),
+            message,
             observed_generation: generation,
             last_transition_time,
         });
@@ -164,6 +168,24 @@ pub(crate) fn conclude(
     after.conditions = conditions;
     after.observed_generation = generation;
     after
+}
+
+/// Whether a failure that the API server described was described before, but for words with a digit in them: the
+/// time, a port, a request's number. Each new status makes another pass, which would fail again.
+fn says_the_same(
+    was: &Condition,
+    status: &str,
+    reason: &str,
+    generation: Option<i64>,
+    message: &str,
+) -> bool {
+    let words = |message: &str| -> Vec<String> {
+        let words = message.split_whitespace().filter(|word| !word.contains(|it: char| it.is_ascii_digit()));
+        words.map(str::to_owned).collect()
+    };
+    let same = was.status == status && was.reason == reason && was.observed_generation == generation;
+    same && Error::CATEGORIES.contains(&reason)
+        && words(&was.message) == words(&shortened(message.to_owned()))
 }
 
 /// The longest message that the API takes is 32 KiB; a person reads less.
@@ -241,6 +263,24 @@ mod tests {
         assert!(turned_at.conditions.iter().all(|condition| condition.last_transition_time.0 == at(3)));
         assert_eq!(turned(&first, &turned_at).unwrap().reason, "HostNetwork");
         assert_eq!(turned(&turned_at, &status(&turned_at, vec![bad()], 4)), None);
+    }
+
+    #[test]
+    fn what_the_api_server_says_anew_each_time_is_written_once() {
+        let edge = |reason, message: &str| {
+            vec![Finding::fails(ConditionType::EdgeProgrammed, reason, message.to_owned())]
+        };
+        let expired = |time: &str| format!("certificate has expired: current time {time} is after July");
+        let first = |reason| {
+            status(&SocketIoClusterStatus::default(), edge(reason, &expired("2026-11-23T10:00:00Z")), 1)
+        };
+        let refused = first("RefusedByAdmission");
+        let again = edge("RefusedByAdmission", &expired("2026-11-23T10:00:01Z"));
+        assert_eq!(status(&refused, again, 2), refused);
+        assert_ne!(status(&refused, edge("RefusedByAdmission", "another certificate"), 2), refused);
+        // What the operator itself says of pods changes with their names.
+        let waits = first("Injecting");
+        assert_ne!(status(&waits, edge("Injecting", &expired("2026-11-23T10:00:01Z")), 2), waits);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) struct Mistake {
     pub(crate) name: &'static str,
     /// The workload's pod, or that there is none.
     pod: Option<Value>,
+    /// How many pods it has: none, where it takes none to see the mistake.
+    pub(crate) replicas: u32,
     /// What differs from the least spec.
     pub(crate) spec: Value,
     /// The condition that says it, its reason, and words of its message.
@@ -19,17 +21,18 @@ pub(crate) struct Mistake {
 
 impl Mistake {
     fn new(name: &'static str, spec: Value, told: (&'static str, &'static str, &'static str)) -> Self {
-        Self { name, pod: Some(json!({})), spec, told }
+        Self { name, pod: Some(json!({})), replicas: 0, spec, told }
     }
 
     fn with_pod(self, pod: Value) -> Self {
         Self { pod: Some(pod), ..self }
     }
 
-    /// The workload, which has no pods, since it takes none to see the mistake.
+    /// The workload.
     pub(crate) fn workload(&self) -> Option<Value> {
-        let pod = self.pod.as_ref()?;
-        Some(deployment(self.name, pod))
+        let mut workload = deployment(self.name, self.pod.as_ref()?);
+        workload["spec"]["replicas"] = json!(self.replicas);
+        Some(workload)
     }
 }
 
@@ -129,11 +132,14 @@ pub(crate) fn all() -> Vec<Mistake> {
             ("Accepted", "PortTaken", "container chat of Deployment port-taken uses port 7901"),
         )
         .with_pod(json!({"port": 7901})),
-        Mistake::new(
-            "no-class",
-            ingress("nowhere"),
-            ("EdgeProgrammed", "IngressClassNotFound", "there is no IngressClass nowhere; name one"),
-        ),
+        Mistake {
+            replicas: 1,
+            ..Mistake::new(
+                "no-class",
+                ingress("nowhere"),
+                ("EdgeProgrammed", "IngressClassNotFound", "there is no IngressClass nowhere; name one"),
+            )
+        },
         Mistake::new(
             "other-class",
             ingress("mistakes-other"),

@@ -59,6 +59,14 @@ impl Operator {
         })
     }
 
+    /// The UID of its pod, where it has one replica.
+    ///
+    /// # Errors
+    /// What `kubectl` said.
+    pub fn pod_uid(&self) -> Result<String> {
+        Self::kubectl(&["get", "pods", &Self::selector(), "--output=jsonpath={.items[0].metadata.uid}"])
+    }
+
     /// What all its pods have logged.
     ///
     /// # Errors

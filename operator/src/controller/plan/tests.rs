@@ -18,6 +18,7 @@ fn seen(step: Option<Step>) -> Situation {
         without_sidecar: Vec::new(),
         unready: None,
         injected: 3,
+        contested: false,
         rolled_out: true,
         left_in_template: false,
         lagging: Vec::new(),
@@ -169,6 +170,7 @@ impl World {
             unready: None,
             without_sidecar: named(&|pod| !pod.0),
             injected: self.pods.iter().filter(|pod| pod.0).count(),
+            contested: false,
             rolled_out: self.pods.iter().all(|pod| pod.0 == self.template),
             left_in_template: self.template,
             lagging: named(&|pod| pod.0 && pod.1 != Some(self.told)),
@@ -287,10 +289,24 @@ fn an_injection_says_which_pods_it_waits_for() {
 }
 
 #[test]
-fn a_deletion_is_overdue_after_its_patience() {
-    let after = |second: i64| {
-        let now = at(second);
-        decide(&Situation { deleting: true, lagging: pods(1), now, ..seen(Some(Step::Closing)) }).overdue
+fn a_deletion_is_overdue_after_its_patience_beyond_what_the_step_takes() {
+    let after = |step: Step, second: i64| {
+        let situation = seen(Some(step));
+        decide(&Situation { deleting: true, lagging: pods(1), now: at(second), ..situation }).overdue
     };
-    assert!(!after(599) && after(600));
+    for (step, takes) in
+        [(Step::Closing, 0), (Step::Draining, 60), (Step::Emptying, 30), (Step::RoutingBack, 15)]
+    {
+        assert!(!after(step, takes + 599) && after(step, takes + 600), "{step:?}");
+    }
+}
+
+#[test]
+fn a_contested_injection_leads_traffic_past_the_sidecars_before_the_pods_lose_them() {
+    for step in [Step::Injecting, Step::Settling, Step::Programmed] {
+        let plan = decide(&Situation { contested: true, now: at(99), ..seen(Some(step)) });
+        assert_eq!(plan.step, Step::Injecting);
+    }
+    let over = decide(&seen(Some(Step::Injecting)));
+    assert_eq!(over.step, Step::Settling);
 }
