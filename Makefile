@@ -25,7 +25,7 @@ PROGRAMS := SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar SOC
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
+.PHONY: help demo test bench bench-operator soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
@@ -112,6 +112,17 @@ $(CARGO_DENY):
 	$(call say,cargo-deny $(CARGO_DENY_VERSION) - built once)
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
 		cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)
+
+bench: prerequisites ## Measure what the sidecar costs, beside nginx, HAProxy and Envoy; nothing else should run
+	$(call say,what the sidecar costs)
+	cargo build --release --package socketio-sidecar --package socketio-affinity-bench
+	target/release/bench --callgrind --report docs/performance.md $(BENCH)
+
+bench-operator: cluster ## Measure what the operator costs, by the number of SocketIoClusters; nothing else should run
+	$(call say,what the operator costs)
+	cargo build --package socketio-affinity-bench-operator
+	cargo build --release --package socketio-operator
+	$(CLUSTER) run -- $(CURDIR)/target/debug/bench-operator $(BENCH)
 
 soak: fuzz cluster images ## Run what takes long: fuzzing, an hour of load, faults at every write
 	$(call say,the long end-to-end tests on a real cluster - one of them takes $(SOAK_SECONDS) s)

@@ -10,16 +10,24 @@
 //! changes minutes apart. So a CA is replaced in three changes, each of which waits until all sidecars
 //! have applied the one before: trust the new CA too; show certificates of the new one; trust it alone.
 //! [`Credentials::next`] makes one of them at a time.
+//!
+//! What is read is what the sidecars would accept too, whoever wrote it: what they would refuse is neither
+//! kept nor spread. That they have expired is no damage, and depends on a clock.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use socketio_sidecar_core::certificates::{CertificateAuthority, CertificateFailure};
 use socketio_sidecar_core::config::{
-    CA_FILE, CERTIFICATE_FILE, KEY_FILE, TAG_KEYS_FILE, TagKey, TagKeys, encode_key,
+    CA_FILE, CERTIFICATE_FILE, KEY_FILE, Settings, TAG_KEYS_FILE, TagKey, TagKeys, encode_key,
 };
 use socketio_sidecar_core::owner_tag::KEY_LENGTH;
 
@@ -30,6 +38,11 @@ const CA_VALID: Duration = Duration::from_secs(10 * 365 * 86_400);
 const CA_RENEW: Duration = Duration::from_secs(3 * 365 * 86_400);
 /// What Secrets hold beside the files of the sidecars.
 const AUTHORITY_FILE: &str = "authority.json";
+/// The most CAs that are trusted at once. Two are of a renewal; each loss of the operator's Secret during one
+/// adds another.
+const TRUSTED_MOST: usize = 4;
+/// The longest file that is read: many times what is ever written.
+const FILE_MOST: usize = 16 * 1024;
 
 /// The secrets of one cluster.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,14 +53,15 @@ pub(crate) struct Credentials {
     trusted: Vec<String>,
     certificate: String,
     key: String,
-    authority: Authority,
+    /// Absent where the operator's own Secret was lost: then nothing can be signed.
+    authority: Option<Authority>,
 }
 
-/// What is known of the CAs beside their certificates. Absent where the Secret was lost.
+/// What is known of the newest trusted CA beside its certificate.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Authority {
-    /// The name of the newest trusted CA.
+    /// Its name.
     name: String,
     /// Its private key.
     key: String,
@@ -110,38 +124,61 @@ impl Credentials {
             trusted: vec![certificate],
             certificate: String::new(),
             key: String::new(),
-            authority,
+            authority: Some(authority),
         };
         credentials.issue(terms)?;
         Ok(credentials)
     }
 
-    /// What is left where the operator's own Secret was lost and the pods' is still there: the tag keys,
-    /// so that sessions go on, and the certificates, until a new CA has taken over.
-    pub(crate) fn recover(
-        data: &BTreeMap<String, ByteString>,
-        terms: Terms<'_>,
-    ) -> Result<Option<Self>, CredentialsFailure> {
-        let Some([tag_keys, trusted, certificate, key]) = files(data) else { return Ok(None) };
-        let (authority, new) = Authority::generate(terms)?;
-        let trusted = certificates(&trusted).chain([new]).collect();
-        Ok(Some(Self { tag_keys, trusted, certificate, key, authority }))
-    }
-
-    /// Reads what [`Self::to_data`] gave. `None`: something is missing or not readable.
+    /// Reads what [`Self::to_data`] gave. `None`: something is missing or not usable.
     pub(crate) fn from_data(data: &BTreeMap<String, ByteString>) -> Option<Self> {
-        let [tag_keys, trusted, certificate, key] = files(data)?;
+        let files = Self::from_files(data)?;
         let authority: Authority = serde_json::from_slice(&data.get(AUTHORITY_FILE)?.0).ok()?;
         // A key that was damaged would be found only when it is needed.
         CertificateAuthority::load(authority.name.as_str(), &authority.key).ok()?;
-        serde_json::from_str::<TagKeys>(&tag_keys).ok()?;
-        Some(Self { tag_keys, trusted: certificates(&trusted).collect(), certificate, key, authority })
+        if !fits(files.trusted.last()?, &authority.key) {
+            return None;
+        }
+        Some(Self { authority: Some(authority), ..files })
+    }
+
+    /// What is left where the operator's own Secret was lost and the pods' is still there, which
+    /// [`Self::files`] gave. `None`: something is missing or not usable.
+    pub(crate) fn from_files(data: &BTreeMap<String, ByteString>) -> Option<Self> {
+        let file = |name: &str| {
+            let content = &data.get(name)?.0;
+            String::from_utf8(content.clone()).ok().filter(|text| text.len() <= FILE_MOST)
+        };
+        let [tag_keys, trusted] = [file(TAG_KEYS_FILE)?, file(CA_FILE)?];
+        let [certificate, key] = [file(CERTIFICATE_FILE)?, file(KEY_FILE)?];
+        // As the sidecars read it; the rest of the configuration plays no part.
+        let config = json!({"revision": "any", "cluster": "any"}).to_string();
+        Settings::parse(config.as_bytes(), tag_keys.as_bytes()).ok()?;
+        let trusted: Vec<_> = certificates(&trusted).collect();
+        let usable = (1..=TRUSTED_MOST).contains(&trusted.len())
+            && trusted.iter().all(|one| is_authority(one))
+            && fits(&certificate, &key);
+        usable.then_some(Self { tag_keys, trusted, certificate, key, authority: None })
+    }
+
+    /// With a new CA in place of one whose key was lost: the tag keys stay, so that sessions go on, and the
+    /// certificates, until the new CA has taken over. `None`: too many are trusted already.
+    pub(crate) fn recover(mut self, terms: Terms<'_>) -> Result<Option<Self>, CredentialsFailure> {
+        if self.trusted.len() == TRUSTED_MOST {
+            return Ok(None);
+        }
+        let (authority, certificate) = Authority::generate(terms)?;
+        self.trusted.push(certificate);
+        self.authority = Some(authority);
+        Ok(Some(self))
     }
 
     /// For the Secret in the operator's namespace.
     pub(crate) fn to_data(&self) -> Result<BTreeMap<String, ByteString>, CredentialsFailure> {
         let mut data = self.files();
-        data.insert(AUTHORITY_FILE.to_owned(), ByteString(serde_json::to_vec(&self.authority)?));
+        if let Some(authority) = &self.authority {
+            data.insert(AUTHORITY_FILE.to_owned(), ByteString(serde_json::to_vec(authority)?));
+        }
         Ok(data)
     }
 
@@ -160,20 +197,19 @@ impl Credentials {
     /// every change of a CA waits for; a new leaf under a CA that they trust already does not.
     pub(crate) fn next(&self, terms: Terms<'_>, followed: bool) -> Result<Option<Self>, CredentialsFailure> {
         let mut next = self.clone();
-        let trusted_longer = self.authority.signed_leaf && self.trusted.len() == 1;
-        if !followed && !trusted_longer {
-            return Ok(None);
-        }
-        if !self.authority.signed_leaf {
+        let Some(newest) = &self.authority else { return Ok(None) };
+        if !newest.signed_leaf {
+            if !followed {
+                return Ok(None);
+            }
             next.issue(terms)?;
-        } else if self.trusted.len() > 1 {
+        } else if followed && self.trusted.len() > 1 {
             next.trusted.drain(..self.trusted.len() - 1);
-        } else if followed && terms.has_less_left(self.authority.not_after, CA_RENEW) {
+        } else if followed && terms.has_less_left(newest.not_after, CA_RENEW) {
             let (authority, certificate) = Authority::generate(terms)?;
-            let leaf_not_after = self.authority.leaf_not_after;
-            next.authority = Authority { leaf_not_after, ..authority };
+            next.authority = Some(Authority { leaf_not_after: newest.leaf_not_after, ..authority });
             next.trusted.push(certificate);
-        } else if terms.has_less_left(self.authority.leaf_not_after, terms.leaf_valid() / 3) {
+        } else if terms.has_less_left(newest.leaf_not_after, terms.leaf_valid() / 3) {
             next.issue(terms)?;
         } else {
             return Ok(None);
@@ -182,11 +218,12 @@ impl Credentials {
     }
 
     fn issue(&mut self, terms: Terms<'_>) -> Result<(), CredentialsFailure> {
-        let authority = CertificateAuthority::load(self.authority.name.as_str(), &self.authority.key)?;
+        let Some(newest) = &mut self.authority else { return Ok(()) };
+        let authority = CertificateAuthority::load(newest.name.as_str(), &newest.key)?;
         let leaf = authority.issue(terms.cluster, SystemTime::from(terms.now), terms.leaf_valid())?;
         (self.certificate, self.key) = (leaf.certificate, leaf.key);
-        self.authority.signed_leaf = true;
-        self.authority.leaf_not_after = terms.after(terms.leaf_valid());
+        newest.signed_leaf = true;
+        newest.leaf_not_after = terms.after(terms.leaf_valid());
         Ok(())
     }
 }
@@ -204,108 +241,27 @@ impl Authority {
     }
 }
 
-fn files(data: &BTreeMap<String, ByteString>) -> Option<[String; 4]> {
-    let file = |name: &str| String::from_utf8(data.get(name)?.0.clone()).ok().filter(|text| !text.is_empty());
-    Some([file(TAG_KEYS_FILE)?, file(CA_FILE)?, file(CERTIFICATE_FILE)?, file(KEY_FILE)?])
-}
-
 /// The certificates of a file, one by one.
 fn certificates(pem: &str) -> impl Iterator<Item = String> {
     pem.split_inclusive("-----END CERTIFICATE-----\n").filter(|one| !one.trim().is_empty()).map(str::to_owned)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CLUSTER: &str = "0e8f9f0a";
-
-    fn at(days: u32) -> Terms<'static> {
-        let now = Timestamp::from_second(1_800_000_000).unwrap().saturating_add(DAY * days).unwrap();
-        Terms { cluster: CLUSTER, certificate_days: 90, now }
-    }
-
-    /// What changed between the files of two credentials.
-    fn changed(one: &Credentials, other: &Credentials) -> Vec<String> {
-        let other = other.files();
-        one.files().into_iter().filter(|(name, file)| other[name] != *file).map(|(name, _)| name).collect()
-    }
-
-    #[test]
-    fn what_was_written_is_read_again() {
-        let made = Credentials::generate(at(0)).unwrap();
-        assert!(Credentials::from_data(&made.to_data().unwrap()).unwrap() == made);
-    }
-
-    #[test]
-    fn the_cas_key_is_in_no_file_of_the_sidecars() {
-        let made = Credentials::generate(at(0)).unwrap();
-        let key = made.authority.key.lines().nth(1).unwrap();
-        let files = made.files();
-        assert_eq!(files.len(), 4);
-        assert!(files.values().all(|file| !String::from_utf8_lossy(&file.0).contains(key)));
-    }
-
-    #[test]
-    fn a_leaf_is_renewed_when_a_third_of_its_time_is_left_and_nothing_else_changes() {
-        let made = Credentials::generate(at(0)).unwrap();
-        assert!(made.next(at(59), true).unwrap().is_none());
-        let renewed = made.next(at(61), true).unwrap().unwrap();
-        assert_eq!(changed(&made, &renewed), [CERTIFICATE_FILE, KEY_FILE]);
-        assert!(renewed.next(at(61), true).unwrap().is_none());
-        // A pod that lags must not let the others' certificate end.
-        assert!(made.next(at(61), false).unwrap().is_some());
-        assert!(renewed.next(at(122), true).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_ca_is_replaced_in_three_changes_of_one_thing_each() {
-        let mut now = Credentials::generate(at(0)).unwrap();
-        let year_8 = 8 * 365;
-        let mut seen = Vec::new();
-        // The leaf of year 0 has ended long before; it is renewed last, since order is what matters.
-        now.authority.leaf_not_after = at(year_8 + 90).now;
-        assert!(now.next(at(year_8), false).unwrap().is_none());
-        while let Some(next) = now.next(at(year_8), true).unwrap() {
-            assert!(seen.len() > 1 || next.next(at(year_8), false).unwrap().is_none());
-            seen.push((changed(&now, &next), next.trusted.len()));
-            now = next;
-        }
-        let [ca, certificate, key] = [CA_FILE, CERTIFICATE_FILE, KEY_FILE].map(str::to_owned);
-        assert_eq!(seen, [(vec![ca.clone()], 2), (vec![certificate, key], 2), (vec![ca], 1)]);
-    }
-
-    #[test]
-    fn with_the_operators_secret_lost_the_tag_keys_stay_and_a_new_ca_takes_over() {
-        let made = Credentials::generate(at(0)).unwrap();
-        let mut now = Credentials::recover(&made.files(), at(1)).unwrap().unwrap();
-        assert_eq!(changed(&made, &now), [CA_FILE]);
-        assert_eq!(now.trusted[0], made.trusted[0]);
-        let mut rounds = 0;
-        while let Some(next) = now.next(at(1), true).unwrap() {
-            assert!(!changed(&now, &next).contains(&TAG_KEYS_FILE.to_owned()));
-            (now, rounds) = (next, rounds + 1);
-        }
-        assert_eq!((rounds, now.trusted.len()), (2, 1));
-        assert_ne!(now.trusted[0], made.trusted[0]);
-    }
-
-    #[test]
-    fn damaged_data_is_not_taken_for_credentials() {
-        let good = Credentials::generate(at(0)).unwrap().to_data().unwrap();
-        for file in good.keys() {
-            for content in [&b""[..], b"{}", b"\xff"] {
-                let mut bad = good.clone();
-                bad.insert(file.clone(), ByteString(content.to_vec()));
-                // What is no JSON is not looked into here: the sidecars refuse it, and say so.
-                let pem = file.ends_with(".crt") || file.ends_with(".key");
-                assert!(
-                    Credentials::from_data(&bad).is_none() || (pem && content == b"{}"),
-                    "{file} {content:?}"
-                );
-            }
-        }
-        assert!(Credentials::from_data(&BTreeMap::new()).is_none());
-        assert!(Credentials::recover(&BTreeMap::new(), at(0)).unwrap().is_none());
-    }
+/// Whether it is one certificate that a CA can have.
+fn is_authority(pem: &str) -> bool {
+    chain(pem).is_some_and(|chain| chain.len() == 1 && RootCertStore::empty().add(chain[0].clone()).is_ok())
 }
+
+/// Whether the private key is that of the certificate.
+fn fits(certificate: &str, key: &str) -> bool {
+    let (Some(chain), Ok(key)) = (chain(certificate), PrivateKeyDer::from_pem_slice(key.as_bytes())) else {
+        return false;
+    };
+    CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider()).is_ok()
+}
+
+fn chain(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()
+}
+
+#[cfg(test)]
+mod tests;

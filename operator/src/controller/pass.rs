@@ -1,8 +1,9 @@
 //! One pass over one object.
 
+mod credentials;
+
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -27,8 +28,8 @@ use super::validate::{Refusal, validate};
 use super::workload::Workload;
 use super::{Context, RESYNC, others};
 use crate::crd::SocketIoCluster;
-use crate::crd::v1alpha1::{DeletionPolicy, SocketIoClusterStatus, Step};
-use crate::credentials::{Credentials, Terms};
+use crate::crd::v1alpha1::{DeletionPolicy, SocketIoClusterStatus};
+use crate::credentials::Credentials;
 
 /// How soon an object that cannot have its workload is looked at again.
 const RIVAL: Duration = Duration::from_secs(15);
@@ -68,7 +69,7 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     if apply::hold(cluster, context).await? {
         return Ok(Action::requeue(RESYNC));
     }
-    let credentials = credentials(cluster, &observed, now)?;
+    let credentials = credentials::due(cluster, &observed, now)?;
     let pinned = pinned_image(cluster, &observed, context);
     let image = cluster.spec.sidecar.image.clone().unwrap_or_else(|| pinned.clone());
     let contest = contest::judge(&before, contest::Injection::of(cluster, valid.workload), now);
@@ -116,7 +117,7 @@ async fn renew(
     let (Some(step), Some(_)) = (status.and_then(|status| status.step), &observed.sidecar_secret) else {
         return Ok(());
     };
-    let credentials = credentials(cluster, observed, now)?;
+    let credentials = credentials::due(cluster, observed, now)?;
     let (sidecar_secret, _) = build::build_secret(cluster, observed, step, &credentials)?;
     let credentials_secret =
         build::build_credentials_secret(cluster, &credentials, &context.settings.namespace)?;
@@ -161,7 +162,7 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
         give_back::let_go(cluster, context).await?;
         return Ok(Action::await_change());
     }
-    let credentials = credentials(cluster, &observed, now)?;
+    let credentials = credentials::in_force(cluster, &observed, now)?;
     let plan = plan(cluster, &observed, &credentials, false, now)?;
     let inputs = Inputs {
         credentials: &credentials,
@@ -192,27 +193,6 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     let status = conclude(&before, status, cluster.metadata.generation, Vec::new(), &summary, now);
     patch_status(cluster, &status, context).await?;
     Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
-}
-
-/// The secrets that are in force, or the next ones where a change is due and nobody lags.
-fn credentials(cluster: &SocketIoCluster, observed: &Observed, now: Timestamp) -> Result<Credentials, Error> {
-    let terms =
-        Terms { cluster: names::uid(cluster), certificate_days: cluster.spec.peers.certificate_days, now };
-    let kept = observed.credentials_secret.as_ref().and_then(|secret| secret.data.as_ref());
-    if let Some(kept) = kept.and_then(Credentials::from_data) {
-        let status = cluster.status.clone().unwrap_or_default();
-        let followed = status.step == Some(Step::Programmed) && status.applied_revision == status.revision;
-        return Ok(kept.next(terms, followed)?.unwrap_or(kept));
-    }
-    // That of an earlier object of the same name holds nothing that this one's sidecars could use.
-    let own = |secret: &&Secret| sidecar_secret::cluster_of(secret).as_deref() == Some(names::uid(cluster));
-    let of_pods = observed.sidecar_secret.as_ref().filter(own).and_then(|secret| secret.data.as_ref());
-    if let Some(data) = of_pods
-        && let Some(recovered) = Credentials::recover(data, terms)?
-    {
-        return Ok(recovered);
-    }
-    Ok(Credentials::generate(terms)?)
 }
 
 /// The image that pods get unless another one is asked for: the operator's at the time of the first

@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use support::deployment::{Kubectl, wait_for};
 
-use crate::chart::workload::{injection, pod, sidecar, template, volume, workload};
+use crate::chart::workload::{TOKEN, injection, pod, sidecar, template, volume, workload};
 use crate::chart::{Clean, NAMESPACE, USERS, chart, helm_with_chart, kubectl_in};
 
 const DRY: &str = "--dry-run=server";
@@ -52,6 +52,13 @@ fn sidecar_with(field: &str, value: &Value) -> Value {
     pod(&json!({"initContainers": [container], "volumes": [volume()]}))
 }
 
+/// The sidecar with these mounts, of a volume at a path, and its volume.
+fn mounting(mounts: &[(&str, &str)]) -> Value {
+    let mounts: Vec<_> =
+        mounts.iter().map(|(volume, path)| json!({"name": volume, "mountPath": path})).collect();
+    sidecar_with("volumeMounts", &json!(mounts))
+}
+
 #[test]
 fn the_operator_can_inject_and_take_out_its_sidecar_and_change_nothing_else() {
     let _clean = Clean::cluster();
@@ -66,7 +73,7 @@ fn the_operator_can_inject_and_take_out_its_sidecar_and_change_nothing_else() {
     let only_template = "may change only the pod template";
     let only_ours = "may change only the container and the volume socketio-sidecar";
     let only_our_labels = "may change only labels and annotations of its own on a";
-    let unprivileged = "must be unprivileged, mount its own volume only";
+    let unprivileged = "must be unprivileged, not be root, mount its own volume only";
     let our_volume = "the volume socketio-sidecar must be the Secret";
     let secret = json!({"secretKeyRef": {"name": "other", "key": "password"}});
     let refused = [
@@ -104,13 +111,24 @@ fn the_operator_can_inject_and_take_out_its_sidecar_and_change_nothing_else() {
             "capabilities",
             sidecar_with(
                 "securityContext",
-                &json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}}),
+                &json!({"allowPrivilegeEscalation": false, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}}),
             ),
             unprivileged,
         ),
         (
-            "another's volume",
-            sidecar_with("volumeMounts", &json!([{"name": "data", "mountPath": "/data"}])),
+            "the user of the image, which may be root",
+            sidecar_with(
+                "securityContext",
+                &json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}),
+            ),
+            unprivileged,
+        ),
+        ("another's volume", mounting(&[("socketio-sidecar", TOKEN), ("data", "/data")]), unprivileged),
+        ("the account's token", mounting(&[("socketio-sidecar", "/etc/socketio-sidecar")]), unprivileged),
+        // Kubernetes compares the paths letter by letter.
+        (
+            "the account's token, under ours",
+            mounting(&[("socketio-sidecar", &format!("{TOKEN}/"))]),
             unprivileged,
         ),
         ("a Secret's key", sidecar_with("env", &json!([{"name": "A", "valueFrom": secret}])), unprivileged),
@@ -190,6 +208,10 @@ fn the_operator_can_make_and_delete_only_what_bears_its_names() {
     let state = secret("socketio-affinity-4d1f6a3e");
     create(NAMESPACE, &state).unwrap();
     assert_refused("the operator's own kind of Secret, elsewhere", create(USERS, &state), secrets);
+    let mut token = secret("token-socketio-sidecar");
+    token["type"] = json!("kubernetes.io/service-account-token");
+    token["metadata"]["annotations"] = json!({"kubernetes.io/service-account.name": "default"});
+    assert_refused("a token", create(USERS, &token), "may write only Secrets of the type Opaque");
     for (other, message) in
         [(secret("other"), secrets), (service("other"), services), (ingress("other"), ingresses)]
     {

@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+/// Where Kubernetes mounts the token of the pod's account, unless something else is mounted there.
+pub(super) const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /// A user's workload, with everything that the operator must leave alone.
 pub(super) fn workload(kind: &str) -> Value {
     let labels = json!({"app": "app"});
@@ -33,6 +36,8 @@ pub(super) fn workload(kind: &str) -> Value {
 
 /// The sidecar as the operator injects it, but for what plays no part in admission.
 pub(super) fn sidecar() -> Value {
+    let mounts = ["/etc/socketio-sidecar", TOKEN]
+        .map(|path| json!({"name": "socketio-sidecar", "mountPath": path, "readOnly": true}));
     json!({
         "name": "socketio-sidecar", "image": "example.com/sidecar:1", "restartPolicy": "Always",
         "env": [
@@ -44,7 +49,7 @@ pub(super) fn sidecar() -> Value {
             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "socketio-sidecar", "mountPath": "/etc/socketio-sidecar", "readOnly": true}],
+        "volumeMounts": mounts,
     })
 }
 

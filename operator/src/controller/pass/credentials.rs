@@ -1,0 +1,75 @@
+//! Which credentials a pass goes by: the operator's own Secret counts, then the pods', and new ones are made
+//! where neither is usable. Pure, apart from the random bytes.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+
+use crate::controller::build;
+use crate::controller::build::resource::sidecar_secret;
+use crate::controller::dereference::Observed;
+use crate::controller::error::Error;
+use crate::controller::names;
+use crate::crd::SocketIoCluster;
+use crate::crd::v1alpha1::Step;
+use crate::credentials::{Credentials, Terms};
+
+/// The secrets that are in force, or the next ones where a change is due and nobody lags.
+pub(super) fn due(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<Credentials, Error> {
+    let terms = terms(cluster, now);
+    if let Some(kept) = kept(observed) {
+        return Ok(kept.next(terms, have_followed(cluster, observed, &kept)?)?.unwrap_or(kept));
+    }
+    if let Some(of_pods) = of_pods(cluster, observed)
+        && let Some(recovered) = of_pods.recover(terms)?
+    {
+        return Ok(recovered);
+    }
+    Ok(Credentials::generate(terms)?)
+}
+
+/// The secrets that are in force, as they are: what a deletion makes of them is not kept, so that a change
+/// would be another one in each pass.
+pub(super) fn in_force(
+    cluster: &SocketIoCluster,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<Credentials, Error> {
+    match kept(observed).or_else(|| of_pods(cluster, observed)) {
+        Some(credentials) => Ok(credentials),
+        None => Ok(Credentials::generate(terms(cluster, now))?),
+    }
+}
+
+fn terms(cluster: &SocketIoCluster, now: Timestamp) -> Terms<'_> {
+    Terms { cluster: names::uid(cluster), certificate_days: cluster.spec.peers.certificate_days, now }
+}
+
+/// What the operator's own Secret holds.
+fn kept(observed: &Observed) -> Option<Credentials> {
+    Credentials::from_data(observed.credentials_secret.as_ref()?.data.as_ref()?)
+}
+
+/// What the sidecars' Secret holds. That of an earlier object of the same name holds nothing that this one's
+/// sidecars could use.
+fn of_pods(cluster: &SocketIoCluster, observed: &Observed) -> Option<Credentials> {
+    let own = |secret: &&Secret| sidecar_secret::cluster_of(secret).as_deref() == Some(names::uid(cluster));
+    Credentials::from_files(observed.sidecar_secret.as_ref().filter(own)?.data.as_ref()?)
+}
+
+/// Whether all sidecars have applied `kept`. What was written after the status is not in the status yet, so
+/// that its two revisions may agree on what is older than `kept`.
+fn have_followed(cluster: &SocketIoCluster, observed: &Observed, kept: &Credentials) -> Result<bool, Error> {
+    let Some(status) = &cluster.status else { return Ok(false) };
+    if status.step != Some(Step::Programmed) {
+        return Ok(false);
+    }
+    let (_, revision) = build::build_secret(cluster, observed, Step::Programmed, kept)?;
+    Ok(status.applied_revision == Some(revision))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! What the sidecar costs, beside nginx, HAProxy and Envoy in the same role: `make bench`.
+//!
+//! | module | is |
+//! | --- | --- |
+//! | [`run`] | a run: programs, rates, rounds, probes |
+//! | [`measure`] | one measurement, and what its numbers mean |
+//! | [`work`] | what clients do; [`subject`] what it is done to; [`programs`] where that comes from |
+//! | [`rig`] | clients and application in one loop on one core; [`wire`] what they say |
+//! | [`probe`] | memory, system calls, instructions |
+//! | [`results`], [`report`] | what was seen, and how it is told |
+//!
+//! # Invariants
+//! - What is compared was measured in the same round; a ratio comes with its spread.
+//! - What could not be measured is named in the report, never left blank or made up.
+//! - Everything is bounded, and everything that was started ends with the run.
+
+mod cli;
+mod cores;
+mod interrupt;
+mod measure;
+mod probe;
+mod procfs;
+mod programs;
+mod progress;
+mod report;
+mod results;
+mod rig;
+mod run;
+mod sessions;
+mod stats;
+mod subject;
+mod wire;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match run::run(&cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if interrupt::check().is_err() => {
+            progress::say(format_args!("interrupted; nothing was written"));
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            progress::say(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

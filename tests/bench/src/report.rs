@@ -1,0 +1,73 @@
+//! How the results are told: a page with tables and the goals, a plot, and a summary for the terminal.
+//!
+//! All of it follows from [`Results`] alone, so that it can be written again without measuring.
+
+mod goals;
+mod numbers;
+mod plot;
+mod tables;
+
+use crate::results::Results;
+
+pub(crate) use plot::plot;
+
+/// The page, in Markdown; `plot` is the plot's file beside it.
+pub(crate) fn page(results: &Results, plot: &str) -> String {
+    let mut page = String::from(
+        "# Performance\n\n<!-- Written by `make bench`. Do not edit: the next run replaces it. -->\n\n",
+    );
+    if results.preliminary {
+        page.push_str(
+            "**Preliminary: made to try the instrument, with short rounds or while the machine did other things. Nothing\n\
+             below is good for a conclusion.**\n\n",
+        );
+    }
+    page.push_str(&format!(
+        "What the sidecar costs, beside nginx, HAProxy and Envoy in the same role: one worker, connections to the\n\
+         application kept, no access log. {}, on {}; load average {} when it began.\n\
+         {} rounds, each measurement counted for {} s. Numbers are medians (least–greatest round); ratios are of the same\n\
+         round.\n\n",
+        results.date, results.machine, results.load_average, results.rounds, results.counted
+    ));
+    page.push_str("| program | version | from |\n| --- | --- | --- |\n");
+    for (program, version, from) in &results.programs {
+        page.push_str(&format!("| {program} | {version} | {from} |\n"));
+    }
+    page.push_str("\n## Goals\n\n");
+    page.push_str(&goals::table(results));
+    page.push_str(&format!("\n![CPU time per answer of each proxy]({plot})\n"));
+    for (title, text, table) in tables::all(results) {
+        if !table.is_empty() {
+            page.push_str(&format!("\n## {title}\n\n{text}\n\n{table}"));
+        }
+    }
+    if !results.missing.is_empty() {
+        page.push_str("\n## Not measured\n\n");
+        for missing in &results.missing {
+            page.push_str(&format!("- {}\n", missing.replace('\n', " ")));
+        }
+    }
+    page.push_str(METHOD);
+    page
+}
+
+/// What fits on a terminal: the goals.
+pub(crate) fn summary(results: &Results) -> String {
+    goals::summary(results)
+}
+
+const METHOD: &str = "
+## How it is measured
+
+- The proxy has one core alone; the clients and the application share another, in one thread and one loop. Everything
+  is on loopback addresses. The configurations of the peers are in `tests/bench/peers`, with the reasons.
+- In each round everything is started afresh and measured in turn, beginning with another one each time.
+- CPU time is the scheduler's accounting of the proxy's processes, the kernel's work for them included. It is the figure
+  that holds on a busy machine.
+- A capacity counts only where the proxy itself used at least 90 % of its core.
+- Latency is measured at a fixed rate, for all the same: half of what a core bears with HAProxy, by the CPU time of its
+  busy requests. It counts from when a request was due, not from when it could be sent. *Added* is the difference to no
+  proxy in the same round.
+- The clients of the sidecar have sids with tags, those of the other proxies the application's own.
+- `tests/bench/src` says the rest, module by module.
+";

@@ -1,0 +1,182 @@
+//! A run: find the programs, take the cores, pace the open loops, go through the rounds, look at what is
+//! outside them, write the report.
+
+mod probes;
+mod rounds;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::cli::Cli;
+use crate::cores::{self, Cores, Hurry};
+use crate::interrupt;
+use crate::measure::Times;
+use crate::programs::Peer;
+use crate::progress::{minutes, say};
+use crate::report;
+use crate::results::Results;
+use crate::rig::Rig;
+use crate::subject::{Ground, Subject};
+use crate::work::{Cell, Loop};
+
+/// What is done, of all that could be.
+#[derive(Debug)]
+struct Plan {
+    subjects: Vec<Subject>,
+    cells: Vec<Cell>,
+    rounds: usize,
+    times: Times,
+}
+
+/// Does as the command line says.
+pub(crate) fn run(cli: &Cli) -> Result<()> {
+    if cli.again {
+        let data = &cli.data;
+        let text = fs::read_to_string(data).with_context(|| format!("{} cannot be read", data.display()))?;
+        let results = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not of this program", data.display()))?;
+        return write(cli, &results);
+    }
+    let mut plan = plan(cli)?;
+    interrupt::listen()?;
+    let began = std::time::Instant::now();
+
+    let mut results = Results {
+        machine: cores::machine(),
+        date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string(),
+        quick: cli.quick,
+        preliminary: cli.quick || cli.preliminary,
+        load_average: fs::read_to_string("/proc/loadavg")
+            .unwrap_or_default()
+            .split(' ')
+            .take(3)
+            .collect::<Vec<_>>()
+            .join(" "),
+        rounds: plan.rounds,
+        counted: plan.times.counted.as_secs_f64(),
+        ..Results::default()
+    };
+    let ground = ground(cli, &mut plan, &mut results)?;
+    let _hurry = Hurry::begin();
+    let mut rig = Rig::new(ground.application())
+        .with_context(|| format!("the application cannot listen on {}", ground.application()))?;
+    say(format_args!(
+        "proxies on core {}, clients and application on core {}, up to {} connections",
+        ground.cores.proxy,
+        ground.cores.load,
+        ground.connections()
+    ));
+
+    rounds::go(&mut rig, &ground, &plan, &mut results)?;
+    if !cli.rounds_only {
+        let valgrind = cli.callgrind.then_some(cli.profiles.as_deref());
+        probes::go(&mut rig, &ground, &plan, valgrind, &mut results)?;
+    }
+    drop(rig);
+    say(format_args!("measured in {}", minutes(began.elapsed())));
+    write(cli, &results)
+}
+
+fn plan(cli: &Cli) -> Result<Plan> {
+    let mut subjects = Subject::ALL.to_vec();
+    if !cli.only.is_empty() {
+        for id in &cli.only {
+            if Subject::named(id).is_none() {
+                let all: Vec<&str> = Subject::ALL.iter().map(|subject| subject.id()).collect();
+                bail!("--only {id}: there is no such subject; these are: {}", all.join(", "));
+            }
+        }
+        subjects.retain(|subject| cli.only.iter().any(|id| id == subject.id()));
+    }
+    let mut cells = Cell::ALL.to_vec();
+    if !cli.work.is_empty() {
+        cells.retain(|cell| cli.work.iter().any(|part| cell.id().contains(part)));
+    }
+    if cells.is_empty() {
+        let all: Vec<String> = Cell::ALL.iter().map(|cell| cell.id()).collect();
+        bail!("--work {}: there is no such work; these are: {}", cli.work.join(","), all.join(", "));
+    }
+    let (warm_up, counted) = if cli.quick { (100, 400) } else { (400, 2000) };
+    Ok(Plan {
+        subjects,
+        cells,
+        rounds: cli.rounds.map_or(if cli.quick { 2 } else { 5 }, usize::from),
+        times: Times { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
+    })
+}
+
+/// Finds all programs, and leaves out of the plan what cannot be had.
+fn ground(cli: &Cli, plan: &mut Plan, results: &mut Results) -> Result<Ground> {
+    let sidecar = fs::canonicalize(&cli.sidecar).with_context(|| {
+        format!(
+            "there is no {}; build it with `cargo build --release --package socketio-sidecar`",
+            cli.sidecar.display()
+        )
+    })?;
+    let mut peers = Vec::new();
+    for peer in [Peer::Nginx, Peer::Haproxy, Peer::Envoy] {
+        if !plan.subjects.contains(&Subject::Peer(peer)) {
+            continue;
+        }
+        match peer.find(cli.installed) {
+            Ok(program) => {
+                say(format_args!("{} {}, {}", Subject::Peer(peer).title(), program.version, program.from));
+                let of = (peer.name().to_owned(), program.version.clone(), program.from.to_owned());
+                results.programs.push(of);
+                peers.push((peer, program));
+            }
+            Err(error) => {
+                let why = format!("{}: {error:#}", Subject::Peer(peer).title());
+                say(format_args!("not measured: {why}"));
+                results.missing.push(why);
+                plan.subjects.retain(|subject| *subject != Subject::Peer(peer));
+            }
+        }
+    }
+    results.programs.insert(0, ("sidecar".to_owned(), version(&sidecar)?, "this repository".to_owned()));
+    let network = 64 + u8::try_from(std::process::id() % 128)?;
+    Ok(Ground { cores: Cores::take()?, sidecar, peers, descriptors: raise_descriptors()?, network })
+}
+
+fn version(sidecar: &Path) -> Result<String> {
+    let output = std::process::Command::new(sidecar).arg("--version").output();
+    let output = output.with_context(|| format!("{} cannot be run", sidecar.display()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok(said.split_whitespace().last().unwrap_or("unknown").to_owned())
+}
+
+/// As many descriptors as may be had; children inherit it.
+fn raise_descriptors() -> Result<usize> {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.or(limit.current).unwrap_or(65_536);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum })
+        .context("the limit of open files cannot be raised to what it may be")?;
+    // Loopback has some 28,000 ports for the way from a proxy to the application.
+    Ok(usize::try_from(most)?.min(50_000))
+}
+
+fn write(cli: &Cli, results: &Results) -> Result<()> {
+    let plot = cli.report.with_extension("svg");
+    let plot_name = plot.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    for (path, text) in [
+        (&cli.report, report::page(results, plot_name)),
+        (&plot, report::plot(results)),
+        (&cli.data, serde_json::to_string_pretty(results)? + "\n"),
+    ] {
+        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("{} cannot be made", directory.display()))?;
+        }
+        fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    println!("{}", report::summary(results));
+    say(format_args!("written: {}, with its plot beside it", cli.report.display()));
+    Ok(())
+}
+
+/// The loop whose capacity paces open ones.
+const PACER: Loop = Loop::Closed;

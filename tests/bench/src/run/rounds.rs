@@ -1,0 +1,136 @@
+//! The rounds: in each, everything is started afresh and measured in turn.
+//!
+//! A round begins with another subject than the one before, so that none always follows the same one.
+//! The open loops have one rate for all subjects and rounds: half of what a core bears with the reference.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{PACER, Plan};
+use crate::interrupt;
+use crate::measure::{Times, measure};
+use crate::programs::Peer;
+use crate::progress::{Progress, say};
+use crate::results::Results;
+use crate::rig::Rig;
+use crate::sessions::Sessions;
+use crate::subject::{Ground, Running, Subject};
+use crate::work::{Cell, Loop, Work};
+
+/// Whose capacity the rates are half of: the first of these that is measured.
+const REFERENCES: [Subject; 3] = [Subject::Peer(Peer::Haproxy), Subject::Peer(Peer::Nginx), Subject::Local];
+const REFERENCE_TIMES: Times =
+    Times { warm_up: Duration::from_millis(200), counted: Duration::from_millis(500) };
+
+/// Goes through all rounds.
+pub(super) fn go(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Results) -> Result<()> {
+    let rates = rates(rig, ground, plan)?;
+    results.rates = rates.iter().map(|(work, rate)| (work.title().to_owned(), *rate)).collect();
+
+    let measured = |cell: Cell| plan.subjects.iter().copied().filter(move |subject| cell.concerns(*subject));
+    let steps = plan.rounds * plan.cells.iter().map(|cell| measured(*cell).count()).sum::<usize>();
+    let mut progress = Progress::new(steps);
+    for round in 0..plan.rounds {
+        progress.say(format_args!("round {} of {}", round + 1, plan.rounds));
+        let mut running = Vec::new();
+        for subject in &plan.subjects {
+            let started = ground.start(*subject, &[])?;
+            let sessions = Sessions::open(rig, &started)?;
+            running.push((started, sessions));
+        }
+        for cell in &plan.cells {
+            let rate =
+                rates.iter().find(|(work, _)| *work == cell.work.paced_by()).map_or(1000, |(_, rate)| *rate);
+            let others = usize::from(!running.is_empty());
+            running.rotate_left(others);
+            for (running, sessions) in
+                running.iter_mut().filter(|(running, _)| cell.concerns(running.subject))
+            {
+                let title = running.subject.title();
+                progress.step(format_args!("{}, {}", describe(*cell, rate), title));
+                let core = ground.cores.proxy;
+                let sample = measure(rig, running, sessions, *cell, rate, core, plan.times);
+                let sample = match sample {
+                    Err(error) if interrupt::check().is_err() => return Err(error),
+                    Err(error) => {
+                        progress.say(format_args!("{title}, {}: {error:#}", describe(*cell, rate)));
+                        restart(rig, ground, running, sessions)?;
+                        Err(format!("{error:#}"))
+                    }
+                    Ok(sample) => Ok(sample),
+                };
+                results.add(*cell, running.subject, sample);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// After a failure nothing is known of the subject's state.
+fn restart(rig: &mut Rig, ground: &Ground, running: &mut Running, sessions: &mut Sessions) -> Result<()> {
+    let subject = running.subject;
+    for process in &mut running.processes {
+        // The address must be free before another takes it.
+        process.kill();
+    }
+    rig.rest(Duration::from_millis(200))?;
+    *running =
+        ground.start(subject, &[]).with_context(|| format!("{} does not start again", subject.title()))?;
+    *sessions = Sessions::open(rig, running)?;
+    Ok(())
+}
+
+fn describe(cell: Cell, rate: u32) -> String {
+    match cell.offered {
+        Loop::Closed => format!("{}, as many as it bears", cell.work.title()),
+        Loop::Open => format!("{}, {rate} per second", cell.work.title()),
+    }
+}
+
+/// The rate of each open loop.
+fn rates(rig: &mut Rig, ground: &Ground, plan: &Plan) -> Result<Vec<(Work, u32)>> {
+    let mut works: Vec<Work> = Vec::new();
+    for cell in plan.cells.iter().filter(|cell| cell.offered == Loop::Open) {
+        if !works.contains(&cell.work.paced_by()) {
+            works.push(cell.work.paced_by());
+        }
+    }
+    let Some(reference) = REFERENCES.into_iter().find(|reference| plan.subjects.contains(reference)) else {
+        return Ok(works.into_iter().map(|work| (work, 1000)).collect());
+    };
+    let running = ground.start(reference, &[])?;
+    let sessions = Sessions::open(rig, &running)?;
+    let mut rates = Vec::new();
+    for work in works {
+        let cell = Cell { work, offered: PACER };
+        let sample = measure(rig, &running, &sessions, cell, 0, ground.cores.proxy, REFERENCE_TIMES)?;
+        // By what each costs it, since the clients, or others on the machine, may have been the limit.
+        let capacity = sample.cpu_us.map_or(sample.rate, |micros| 1e6 / micros);
+        let rate = half(capacity);
+        say(format_args!(
+            "{}: a core bears {capacity:.0} per second with {}, so latency is measured at {rate}",
+            work.title(),
+            reference.title()
+        ));
+        rates.push((work, rate));
+    }
+    Ok(rates)
+}
+
+/// Half of it, in hundreds.
+fn half(rate: f64) -> u32 {
+    let hundreds = (1..=100_000).take_while(|hundreds| f64::from(*hundreds) * 200.0 <= rate).last();
+    hundreds.unwrap_or(1) * 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_is_told_in_hundreds() {
+        assert_eq!(half(24_567.0), 12_200);
+        assert_eq!(half(0.0), 100);
+    }
+}

@@ -1,0 +1,186 @@
+//! What is measured: our sidecar in each of its roles, its peers, and no proxy at all.
+
+mod ours;
+mod peers;
+mod process;
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use tempfile::TempDir;
+
+pub(crate) use process::Process;
+
+use crate::cores::Cores;
+use crate::interrupt;
+use crate::programs::{Peer, Program};
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The clients reach the application itself.
+    Direct,
+    /// Enforce; the session is of this sidecar.
+    Local,
+    /// Enforce; the session is of another sidecar, which is reached with mutual TLS. Both are counted.
+    Forwarded,
+    /// The mode Observe.
+    Observe,
+    /// The mode Off.
+    Off,
+    /// Another proxy.
+    Peer(Peer),
+}
+
+impl Subject {
+    /// All, in the order of tables.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Direct,
+        Self::Local,
+        Self::Forwarded,
+        Self::Observe,
+        Self::Off,
+        Self::Peer(Peer::Nginx),
+        Self::Peer(Peer::Haproxy),
+        Self::Peer(Peer::Envoy),
+    ];
+
+    /// As it is named on the command line and in files.
+    pub(crate) fn id(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Local => "local",
+            Self::Forwarded => "forwarded",
+            Self::Observe => "observe",
+            Self::Off => "off",
+            Self::Peer(peer) => peer.name(),
+        }
+    }
+
+    /// As readers see it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Direct => "no proxy",
+            Self::Local => "sidecar: local hit",
+            Self::Forwarded => "sidecars: forwarded hit",
+            Self::Observe => "sidecar: Observe",
+            Self::Off => "sidecar: Off",
+            Self::Peer(Peer::Nginx) => "nginx",
+            Self::Peer(Peer::Haproxy) => "HAProxy",
+            Self::Peer(Peer::Envoy) => "Envoy",
+        }
+    }
+
+    /// By its id.
+    pub(crate) fn named(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|subject| subject.id() == id)
+    }
+}
+
+/// What all of them are started with.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// The two cores.
+    pub cores: Cores,
+    /// The sidecar's program.
+    pub sidecar: PathBuf,
+    /// The peers that can be had.
+    pub peers: Vec<(Peer, Program)>,
+    /// How many descriptors a process may have.
+    pub descriptors: usize,
+    /// The second byte of this run's loopback addresses, so that two runs do not meet.
+    pub network: u8,
+}
+
+impl Ground {
+    /// Where the application listens.
+    pub(crate) fn application(&self) -> SocketAddr {
+        SocketAddr::new(self.ip(0, 1), 3000)
+    }
+
+    /// How many clients a proxy can have at once: each takes two descriptors.
+    pub(crate) fn connections(&self) -> usize {
+        self.descriptors.saturating_sub(200) / 2
+    }
+
+    fn ip(&self, third: u8, fourth: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(127, self.network, third, fourth))
+    }
+
+    /// Starts `subject` and waits until it takes connections. `wrapper` precedes its command.
+    pub(crate) fn start(&self, subject: Subject, wrapper: &[OsString]) -> Result<Running> {
+        let third = Subject::ALL.iter().position(|one| *one == subject).and_then(|at| u8::try_from(at).ok());
+        let third = 1 + third.unwrap_or_default();
+        let directory = TempDir::with_prefix("socketio-affinity-bench-")?;
+        let mut running = Running {
+            subject,
+            entry: self.application(),
+            owner: self.application(),
+            processes: Vec::new(),
+            directory,
+        };
+        match subject {
+            Subject::Direct => {}
+            Subject::Peer(peer) => peers::start(self, peer, third, wrapper, &mut running)?,
+            role => ours::start(self, role, third, wrapper, &mut running)?,
+        }
+        running.wait_until_it_serves()?;
+        Ok(running)
+    }
+}
+
+/// A subject that runs. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// What it is.
+    pub subject: Subject,
+    /// Where the measured requests go.
+    pub entry: SocketAddr,
+    /// Where sessions are opened.
+    pub owner: SocketAddr,
+    /// All its processes: of two sidecars, that at `entry` comes first.
+    pub processes: Vec<Process>,
+    directory: TempDir,
+}
+
+impl Running {
+    /// The CPU time of all its processes.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        for process in &self.processes {
+            total +=
+                crate::procfs::cpu_time(process.pid()).map_err(|error| process.explain(&error.into()))?;
+        }
+        Ok(total)
+    }
+
+    /// `error`, with what its processes have printed about it.
+    pub(crate) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        self.processes.iter().fold(error, |error, process| match process.printed().trim() {
+            "" => error,
+            _ => process.explain(&error),
+        })
+    }
+
+    fn wait_until_it_serves(&mut self) -> Result<()> {
+        // A program under valgrind takes long to start.
+        let until = Instant::now() + Duration::from_secs(120);
+        // The application's listener is there already, and takes this without being served meanwhile.
+        for address in [self.entry, self.owner] {
+            while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+                interrupt::check()?;
+                for process in &mut self.processes {
+                    process.check()?;
+                }
+                if Instant::now() > until {
+                    bail!("{} does not listen on {address}", self.subject.title());
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        Ok(())
+    }
+}
