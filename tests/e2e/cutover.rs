@@ -52,6 +52,7 @@ fn a_deployment_under_load_is_cut_over_with_no_more_refusals_than_a_restart_and_
     let load = carried_load(&chat, &["--transport", "websocket"]);
     Kubectl::run(&["rollout", "restart", "deployment", chat.name()]).unwrap();
     chat.wait_until_ready().unwrap();
+    load.wait_until_connected().unwrap();
     let (restarted, _) = load.stop().unwrap();
     let before = Before::of(&chat);
 
@@ -63,6 +64,7 @@ fn a_deployment_under_load_is_cut_over_with_no_more_refusals_than_a_restart_and_
     let took = started.elapsed().as_secs();
     // Pods that are going may refuse, too.
     chat.wait_until_ready().unwrap();
+    load.wait_until_connected().unwrap();
     let (cut_over, _) = load.stop().unwrap();
 
     let [baseline, ours] = [&restarted, &cut_over].map(|summary| {

@@ -13,8 +13,9 @@ const SOURCES: [&str; 5] = [
     include_str!("status.rs"),
     include_str!("status/findings.rs"),
 ];
-/// Such words that are none: statuses, what the API server says, and the one error that is not told.
-const NO_REASONS: [&str; 6] = ["True", "False", "Unknown", "FieldManagerConflict", "PodSecurity", "Outdated"];
+/// Such words that are none: statuses, what the API server says, a kind, and the one error that is not told.
+const NO_REASONS: [&str; 7] =
+    ["True", "False", "Unknown", "FieldManagerConflict", "PodSecurity", "Outdated", "Service"];
 
 const CONDITIONS: [ConditionType; 6] = [
     ConditionType::Accepted,

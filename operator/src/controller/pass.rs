@@ -97,9 +97,18 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
     for object in &applied.repaired {
         let kind = object.kind.as_deref().unwrap_or_default();
         let name = object.name.as_deref().unwrap_or_default();
-        let note = match kind == cluster.spec.workload_ref.kind.resource().kind {
-            true => format!("the sidecar had been taken out of {kind} {name}, and was put in again"),
-            false => format!("{kind} {name} had been changed or deleted, and was put back"),
+        let note = match kind {
+            _ if kind == cluster.spec.workload_ref.kind.resource().kind => {
+                format!("the sidecar had been taken out of {kind} {name}, and was put in again")
+            }
+            "Service" if cluster.spec.edge.service.take_over && name == names::client_service(cluster) => {
+                format!(
+                    "Service {name} led past the sidecars, which ends sessions that poll, and was led back to them; if a \
+                 manifest is applied to it again and again, let it say targetPort: {}",
+                    names::PROXY_PORT
+                )
+            }
+            _ => format!("{kind} {name} had been changed or deleted, and was put back"),
         };
         publish(cluster, context, EventType::Normal, "Repaired", &note, Some(object)).await;
     }

@@ -96,16 +96,21 @@ fn trouble(
         ));
     }
     let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let mut containers = containers.into_iter().peekable();
-    let app_runs = containers.peek().is_some() && containers.all(runs);
-    let since = state.running.as_ref()?.started_at.as_ref()?.0;
+    // The application's image may come much later than the sidecar's.
+    let starts: Option<Vec<Timestamp>> = containers.map(started).collect();
+    let since = starts?.into_iter().max()?.max(started(sidecar)?);
     let long = now.duration_since(since).unsigned_abs() >= STARTING;
-    (long && app_runs && !sidecar.ready).then(|| {
+    (long && !sidecar.ready).then(|| {
         format!(
             "in pod {name} nobody accepts connections on port {app_port}; set app.port to the port that the \
-             application listens on"
+             application listens on, or see in its log what it waits for"
         )
     })
+}
+
+/// Since when it runs.
+fn started(container: &ContainerStatus) -> Option<Timestamp> {
+    Some(container.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
 }
 
 fn runs(container: &ContainerStatus) -> bool {
@@ -161,7 +166,8 @@ mod tests {
                 "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
                 "initContainerStatuses": if injected { json!([sidecar]) } else { json!([]) },
                 "containerStatuses": [
-                    {"name": "chat", "ready": ready, "image": "", "imageID": "", "restartCount": 0, "state": {"running": {}}},
+                    {"name": "chat", "ready": ready, "image": "", "imageID": "", "restartCount": 0,
+                     "state": {"running": {"startedAt": "2026-01-01T00:00:20Z"}}},
                 ],
             },
         }))
@@ -203,6 +209,12 @@ mod tests {
         let deaf = sidecar(false, &json!({"running": {"startedAt": "2026-01-01T00:00:30Z"}}));
         let seen = Pods::read(&[pod("a", true, false, &deaf)], "chat", 3000, now());
         assert!(seen.trouble.unwrap().contains("nobody accepts connections on port 3000"));
+        // Its image came late.
+        let mut late = pod("a", true, false, &deaf);
+        let app = late.status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+        let state = json!({"running": {"startedAt": "2026-01-01T00:00:31Z"}});
+        app[0].state = serde_json::from_value(state).unwrap();
+        assert_eq!(Pods::read(&[late], "chat", 3000, now()).trouble, None);
     }
 
     #[test]

@@ -190,7 +190,7 @@ fn check_service(
             "ServiceNotFound",
             format!(
                 "there is no Service {name} in this namespace to take over; create it, or delete this \
-                 SocketIoCluster and make another without edge.service.takeOver"
+                 SocketIoCluster and make another with the right name, or without edge.service.takeOver"
             ),
         ),
         (Some(service), true) => {

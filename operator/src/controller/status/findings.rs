@@ -182,14 +182,16 @@ pub(crate) fn summarize(cluster: &SocketIoCluster, findings: &[Finding], plan: &
         (Some((reason, message)), _) if reason != "Injecting" => Summary::Failed(reason, message),
         (_, Some(waits_for)) => Summary::Waiting(step_reason(plan.step), format!("waits for {waits_for}")),
         (Some((reason, message)), None) => Summary::Waiting(reason, message),
-        (None, None) => Summary::Ready(
-            match cluster.spec.mode {
-                Mode::Enforce => "each request reaches the pod that owns its session",
-                Mode::Observe => "requests pass as they come, and those that fail for their pod are counted",
-                Mode::Off => "requests pass as they come",
+        (None, None) => Summary::Ready(match cluster.spec.mode {
+            Mode::Enforce => {
+                let service = names::client_service(cluster);
+                format!("each request through Service {service} reaches the pod that owns its session")
             }
-            .to_owned(),
-        ),
+            Mode::Observe => {
+                "requests pass as they come, and those that fail for their pod are counted".to_owned()
+            }
+            Mode::Off => "requests pass as they come".to_owned(),
+        }),
     }
 }
 
