@@ -43,6 +43,11 @@ pub(crate) fn deployment(name: &str, pod: &Value) -> Value {
         "name": pod.get("container").unwrap_or(&json!("chat")),
         "image": "socketio-affinity/chat:dev",
         "ports": port(pod.get("port").unwrap_or(&json!(3000))),
+        // The namespace asks for it.
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+    });
+    let security = json!({
+        "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
     });
     let host_network = pod.get("hostNetwork").unwrap_or(&Value::Null);
     json!({
@@ -54,7 +59,7 @@ pub(crate) fn deployment(name: &str, pod: &Value) -> Value {
             "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [container], "hostNetwork": host_network},
+                "spec": {"containers": [container], "hostNetwork": host_network, "securityContext": security},
             },
         },
     })

@@ -70,7 +70,7 @@ fn page(cli: &Cli, rows: &[Row], operator: &str, kubernetes: &str, plot: &str) -
         // Writing to a String cannot fail.
         let _ = writeln!(
             page,
-            "| {size} | {:.0} s | {:.1} s | {} | {} | {:.0} | {requests_at_rest:.0} | {:.2} s | {median} ms | {p99} ms | {most} ms |",
+            "| {size} | {:.0} s | {:.1} s | {} | {} | {writes_at_rest:.0} | {requests_at_rest:.0} | {:.2} s | {median} ms | {p99} ms | {most} ms |",
             cutover.as_secs_f64(),
             restart.as_secs_f64(),
             mebibytes(memory.peak.max(memory_at_rest.peak)),
