@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use mistakes::{LABEL, deployment};
 use serde_json::{Value, json};
-use support::deployment::{Chat, Kubectl, Operator, SocketIoCluster, Variant, wait_for};
-use witness::{Visitors, assert_one_sentence, events, work};
+use support::deployment::{Chat, Kubectl, Operator, SocketIoCluster, Variant, condition, wait_for};
+use witness::{Visitors, assert_one_sentence, events, look, work};
 
 /// A namespace in which the operator may not change Deployments.
 const FORBIDDEN: &str = "chat-forbidden";
@@ -112,8 +112,7 @@ fn let_patch_deployments(allowed: bool) {
 
 fn forbidden_ready() -> Value {
     let object = Kubectl::json(&["--namespace", FORBIDDEN, "get", "socketiocluster", "forbidden"]).unwrap();
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default()
+    condition(&object, "Ready")
 }
 
 fn apply_forbidden() {
@@ -305,12 +304,6 @@ fn assert_said_once_and_taken_up(rest: Duration) {
     .unwrap_or_else(|error| panic!("{error}: {}", forbidden_ready()));
     wait_for("the Secret to be put back", RETRY, || Ok((secret() == was).then_some(()))).unwrap();
     through_chat.leave().assert_undisturbed();
-}
-
-/// Makes the operator look at an object now.
-fn look(namespace: &str, name: &str) {
-    let args = ["--namespace", namespace, "annotate", "socketiocluster", name, "test/looked-at=now"];
-    Kubectl::run(&args).unwrap();
 }
 
 fn at_rest_nothing_is_written(time: Duration) {

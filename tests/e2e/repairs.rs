@@ -9,29 +9,19 @@ use serde_json::{Value, json};
 use support::deployment::{Chat, Kubectl, Operator, SocketIoCluster, Variant, wait_for};
 
 use crate::cutover::carried_load;
-use crate::refusals::witness::{Visitors, assert_one_sentence, events, work};
+use crate::refusals::witness::{Visitors, assert_one_sentence, events, look, work};
 
 const NAME: &str = "repaired";
 const SOON: Duration = Duration::from_secs(30);
 const READY: Duration = Duration::from_secs(120);
 
-/// Secrets are not watched: this makes the operator look at the object now, not within a minute.
-fn look(cluster: &SocketIoCluster) {
-    let generation = cluster.get().unwrap()["metadata"]["resourceVersion"].to_string();
-    annotate("socketiocluster", &[NAME], &generation);
-}
-
 /// Makes kubelet bring Secrets into the pods now, not within two minutes.
 fn bring_secrets(chat: &Chat, turn: u32) {
     let pods = chat.pods().unwrap();
     let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
-    annotate("pods", &names, &turn.to_string());
-}
-
-fn annotate(kind: &str, names: &[&str], value: &str) {
-    let note = format!("test/looked-at={}", value.trim_matches('"'));
+    let note = format!("test/looked-at={turn}");
     // A pod may be gone by now.
-    let _ = Kubectl::run(&[&["annotate", "--overwrite", kind], names, &[&note]].concat());
+    let _ = Kubectl::run(&[&["annotate", "--overwrite", "pods"], &names[..], &[&note]].concat());
 }
 
 /// Waits until all is in place in every pod.
@@ -145,12 +135,14 @@ fn secrets_are_put_back_and_tagged_sessions_go_on(
     wait_for_repair(&sidecars.1);
 
     Kubectl::run(&["delete", "secret", &sidecars.1]).unwrap();
-    look(cluster);
+    // Secrets are not watched.
+    look("chat", NAME);
     wait_for_secret("the Secret to be there again", sidecars.0, &sidecars.1, |data| *data == was);
 
     // The key of the certificates' authority is lost with this one; the sessions' keys are not.
     Kubectl::run(&["--namespace", own.0, "delete", "secret", &own.1]).unwrap();
-    look(cluster);
+    // Secrets are not watched.
+    look("chat", NAME);
     wait_for_secret("the operator's Secret to be there again", own.0, &own.1, |data| {
         data["tag-keys.json"] == was["tag-keys.json"]
     });

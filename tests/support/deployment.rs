@@ -17,7 +17,7 @@ pub use kubectl::{Kubectl, wait_for};
 pub use load::{Event, Handshakes, Load, LoadRun, ModeSummary, RoomSummary, Rooms, Summary};
 pub use operator::Operator;
 pub use redis::Redis;
-pub use socketio_cluster::{SocketIoCluster, merge};
+pub use socketio_cluster::{SocketIoCluster, condition, merge};
 
 /// The namespace everything is put into.
 pub const NAMESPACE: &str = "chat";

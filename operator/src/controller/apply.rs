@@ -231,8 +231,8 @@ pub(crate) async fn apply_workload(
     }
     api.patch(name, &params, &Patch::Apply(&patch)).await.map_err(Error::api(doing.as_str()))?;
     context.metrics.write(&resource.kind, "apply");
-    let status = cluster.status.clone().unwrap_or_default();
-    let taken_out = Injection::of(cluster, workload).was_reverted(&status);
+    let injection = Injection::of(cluster, workload);
+    let taken_out = cluster.status.as_ref().is_some_and(|status| injection.was_reverted(status));
     Ok(taken_out.then(|| reference(&resource.kind, &namespace, name)))
 }
 

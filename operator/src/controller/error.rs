@@ -174,6 +174,7 @@ mod tests {
         for (code, category) in [(409, "Outdated"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")]
         {
             assert_eq!(error(code, "").category(), category);
+            assert!(Error::CATEGORIES.contains(&category));
         }
     }
 

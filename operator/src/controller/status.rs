@@ -132,9 +132,10 @@ pub(crate) fn conclude(
     let mut add = |type_: &str, holds: bool, reason: &str, message: String| {
         let status = if holds { "True" } else { "False" };
         let earlier = before.conditions.iter().find(|condition| condition.type_ == type_);
+        let message = shortened(message);
         let message = match earlier {
             Some(was) if says_the_same(was, status, reason, generation, &message) => was.message.clone(),
-            _ => shortened(message),
+            _ => message,
         };
         let turned = earlier.is_none_or(|condition| condition.status != status);
         let last_transition_time = if turned {
@@ -184,8 +185,7 @@ fn says_the_same(
         words.map(str::to_owned).collect()
     };
     let same = was.status == status && was.reason == reason && was.observed_generation == generation;
-    same && Error::CATEGORIES.contains(&reason)
-        && words(&was.message) == words(&shortened(message.to_owned()))
+    same && Error::CATEGORIES.contains(&reason) && words(&was.message) == words(message)
 }
 
 /// The longest message that the API takes is 32 KiB; a person reads less.

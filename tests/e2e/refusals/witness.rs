@@ -137,6 +137,16 @@ fn stay(stream: &mut TcpStream) -> Result<()> {
     }
 }
 
+/// Makes the operator look at an object now, not within a minute.
+pub(crate) fn look(namespace: &str, name: &str) {
+    let kubectl = |args: &[&str]| Kubectl::run(&[&["--namespace", namespace], args].concat()).unwrap();
+    let object = ["socketiocluster", name];
+    let version =
+        kubectl(&[&["get"], &object[..], &["--output=jsonpath={.metadata.resourceVersion}"]].concat());
+    let note = format!("test/looked-at={version}");
+    kubectl(&[&["annotate", "--overwrite"], &object[..], &[&note]].concat());
+}
+
 /// The operator's counters, summed over labels: writes to the API server, and passes.
 pub(crate) fn work() -> (f64, f64) {
     let selector = "--selector=app.kubernetes.io/instance=socketio-affinity";

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::deployment::{Kubectl, Operator};
+use support::deployment::{Kubectl, Operator, condition};
 
 use super::workload::{
     LONG, SOON, Workload, apply, assert_keys_are_gone, cluster, service, takes_service, wait, workload,
@@ -98,8 +98,7 @@ pub(super) fn with_an_image_of_somebody_elses(_: &Operator) {
     let reason = r#"--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=Conflict"#;
     wait("chat", &format!("socketiocluster/{PINNED}"), SOON, reason);
     let object = Kubectl::json(&["get", "socketiocluster", PINNED]).unwrap();
-    let conditions = object["status"]["conditions"].as_array().unwrap();
-    let ready = conditions.iter().find(|condition| condition["type"] == "Ready").unwrap();
+    let ready = condition(&object, "Ready");
     let message = ready["message"].as_str().unwrap();
     assert!(message.contains("conflict with \"kubectl-set\""), "{message}");
     assert_one_sentence(message);

@@ -1,7 +1,7 @@
 //! Services of the user's own that cannot be taken over.
 
 use serde_json::{Value, json};
-use support::deployment::{Kubectl, Operator};
+use support::deployment::{Kubectl, Operator, condition};
 
 use super::workload::{LABEL, LONG, SOON, apply, cluster, service, takes_service, wait, workload};
 use crate::refusals::witness::assert_one_sentence;
@@ -41,8 +41,7 @@ pub(super) fn that_cannot_be_taken_over(_: &Operator) {
 fn assert_refused(name: &str, reason: &str, words: &str) {
     wait_for_reason(name, reason);
     let object = Kubectl::json(&["get", "socketiocluster", name]).unwrap();
-    let conditions = object["status"]["conditions"].as_array().unwrap();
-    let refused = conditions.iter().find(|condition| condition["type"] == "ResolvedRefs").unwrap();
+    let refused = condition(&object, "ResolvedRefs");
     let message = refused["message"].as_str().unwrap();
     assert_eq!(refused["status"], "False");
     assert!(message.contains(words), "{message}");

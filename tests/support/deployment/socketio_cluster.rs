@@ -156,7 +156,8 @@ impl SocketIoCluster {
 }
 
 /// The condition of a type in an object's status, or null.
-fn condition(object: &Value, type_: &str) -> Value {
+#[must_use]
+pub fn condition(object: &Value, type_: &str) -> Value {
     let conditions = object["status"]["conditions"].as_array();
     let found = conditions.into_iter().flatten().find(|condition| condition["type"] == type_);
     found.cloned().unwrap_or_default()
