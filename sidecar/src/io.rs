@@ -8,11 +8,13 @@
 //!   two reads and a head; an inbox one read, or the limit that its reader names.
 
 mod conn;
+mod deadline;
 mod outbox;
 mod stall;
 mod stream;
 
 pub(crate) use conn::Conn;
+pub(crate) use deadline::Deadline;
 pub(crate) use outbox::Outbox;
 pub(crate) use stall::StallAlarm;
 pub(crate) use stream::{Stream, tune};

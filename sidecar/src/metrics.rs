@@ -10,12 +10,15 @@ use prometheus::{
 };
 use socketio_sidecar_core::ownership::{Decision, Local};
 
+use crate::proxy::Side;
+
 /// All metrics of one sidecar.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     reference: String,
-    requests: IntCounterVec,
+    from_clients: Decided,
+    from_peers: Decided,
     handshakes: IntCounter,
     pub(crate) tagged: IntCounter,
     pub(crate) would_have_failed: IntCounter,
@@ -34,6 +37,48 @@ pub struct Metrics {
     pub(crate) local_seconds: Histogram,
     pub(crate) forward_seconds: Histogram,
     pub(crate) owner_connect_seconds: Histogram,
+}
+
+/// The counters of one side's requests by what was decided, looked up once: every request counts.
+#[derive(Debug)]
+struct Decided {
+    other: IntCounter,
+    handshake: IntCounter,
+    untaggable_handshake: IntCounter,
+    owned: IntCounter,
+    closed: IntCounter,
+    untagged: IntCounter,
+    forward: IntCounter,
+    reject: IntCounter,
+}
+
+impl Decided {
+    fn new(requests: &IntCounterVec, side: Side) -> Self {
+        let counter = |decision| requests.with_label_values(&[side.label(), decision]);
+        Self {
+            other: counter("other"),
+            handshake: counter("handshake"),
+            untaggable_handshake: counter("untaggable_handshake"),
+            owned: counter("owned"),
+            closed: counter("closed"),
+            untagged: counter("untagged"),
+            forward: counter("forward"),
+            reject: counter("reject"),
+        }
+    }
+
+    fn of(&self, decision: &Decision<'_>) -> &IntCounter {
+        match decision {
+            Decision::Local(Local::Other) => &self.other,
+            Decision::Local(Local::Handshake) => &self.handshake,
+            Decision::Local(Local::UntaggableHandshake) => &self.untaggable_handshake,
+            Decision::Local(Local::Owned(_)) => &self.owned,
+            Decision::Local(Local::Closed(_)) => &self.closed,
+            Decision::Local(Local::Untagged(_)) => &self.untagged,
+            Decision::Forward(_) => &self.forward,
+            Decision::Reject(_) => &self.reject,
+        }
+    }
 }
 
 const REFERENCE_HEAD: &str = "\
@@ -102,12 +147,14 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let mut define = Definitions { registry: Registry::new(), reference: REFERENCE_HEAD.to_owned() };
         let d = &mut define;
+        let requests = d.counters(
+            "requests_total",
+            &["from", "decision"],
+            "Requests by the side they came from and what was decided.",
+        )?;
         Ok(Self {
-            requests: d.counters(
-                "requests_total",
-                &["from", "decision"],
-                "Requests by the side they came from and what was decided.",
-            )?,
+            from_clients: Decided::new(&requests, Side::Client),
+            from_peers: Decided::new(&requests, Side::Peer),
             handshakes: d.counter(
                 "handshakes_total",
                 "Polling handshakes of Engine.IO revision 4 sent to the application.",
@@ -190,21 +237,15 @@ impl Metrics {
         &self.reference
     }
 
-    pub(crate) fn count_decision(&self, from: &'static str, decision: &Decision) {
-        let label = match decision {
-            Decision::Local(Local::Other) => "other",
-            Decision::Local(Local::Handshake) => {
-                self.handshakes.inc();
-                "handshake"
-            }
-            Decision::Local(Local::UntaggableHandshake) => "untaggable_handshake",
-            Decision::Local(Local::Owned(_)) => "owned",
-            Decision::Local(Local::Closed(_)) => "closed",
-            Decision::Local(Local::Untagged(_)) => "untagged",
-            Decision::Forward(_) => "forward",
-            Decision::Reject(_) => "reject",
+    pub(crate) fn count_decision(&self, from: Side, decision: &Decision<'_>) {
+        let decided = match from {
+            Side::Client => &self.from_clients,
+            Side::Peer => &self.from_peers,
         };
-        self.requests.with_label_values(&[from, label]).inc();
+        decided.of(decision).inc();
+        if matches!(decision, Decision::Local(Local::Handshake)) {
+            self.handshakes.inc();
+        }
     }
 
     pub(crate) fn count_owner_gone(&self, reason: &'static str) {
@@ -253,7 +294,7 @@ mod tests {
     #[test]
     fn every_metric_has_its_own_name_and_the_prefix() {
         let metrics = Metrics::new().unwrap();
-        metrics.count_decision("client", &Decision::Local(Local::Handshake));
+        metrics.count_decision(Side::Client, &Decision::Local(Local::Handshake));
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(
             text.contains("socketio_sidecar_requests_total{decision=\"handshake\",from=\"client\"} 1"),

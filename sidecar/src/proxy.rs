@@ -22,6 +22,7 @@ mod tunnel;
 mod turn;
 mod websocket;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -50,6 +51,21 @@ impl Side {
             Self::Client => "client",
             Self::Peer => "peer",
         }
+    }
+}
+
+/// Where a connection came from.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    side: Side,
+    peer: SocketAddr,
+    /// The peer's IP as text, as all requests of the connection need it.
+    address: String,
+}
+
+impl Origin {
+    fn new(side: Side, peer: SocketAddr) -> Self {
+        Self { side, peer, address: peer.ip().to_canonical().to_string() }
     }
 }
 

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How far stopping has come.
@@ -73,12 +73,12 @@ impl Shutdown {
         let _ = self.stage.clone().wait_for(|current| *current >= stage).await;
     }
 
-    /// Runs `tunnel` as a task of its own. It is given the deadline as a future, and ends then.
-    pub(crate) fn spawn_tunnel<F>(&self, tunnel: impl FnOnce(WaitForCancellationFutureOwned) -> F)
+    /// Runs `tunnel` as a task of its own. It is given what is cancelled at the deadline, and ends then.
+    pub(crate) fn spawn_tunnel<F>(&self, tunnel: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.tasks.spawn(tunnel(self.force.clone().cancelled_owned()));
+        self.tasks.spawn(tunnel(self.force.clone()));
     }
 
     /// Runs `connection` as a task of its own, until it ends or the deadline ends it.
@@ -126,7 +126,7 @@ mod tests {
         shutdown.spawn(pending());
         let waits = shutdown.clone();
         shutdown.spawn(async move { waits.reached(Stage::Closing).await });
-        shutdown.spawn_tunnel(|deadline| deadline);
+        shutdown.spawn_tunnel(|force| async move { force.cancelled().await });
         assert_eq!(stopper.stop(NOW, Haste::Drain).await, 2);
         assert_eq!(shutdown.stage(), Stage::Closing);
     }

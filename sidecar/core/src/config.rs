@@ -218,12 +218,12 @@ impl Settings {
         self.config.mode == Mode::Enforce && self.config.close_over.is_none()
     }
 
-    /// The address to append to `X-Forwarded-For` for a connection from `peer`, if any.
+    /// Whether the address of `peer` is appended to the `X-Forwarded-For` of what comes from it.
     #[must_use]
-    pub fn forwarded_for(&self, peer: std::net::IpAddr) -> Option<std::net::IpAddr> {
+    pub fn appends(&self, peer: std::net::IpAddr) -> bool {
         let peer = peer.to_canonical();
         let trusted = || self.config.trusted_proxies.iter().any(|network| network.contains(&peer));
-        (self.config.forwarded_for == ForwardedFor::Append && !trusted()).then_some(peer)
+        self.config.forwarded_for == ForwardedFor::Append && !trusted()
     }
 }
 
@@ -349,12 +349,12 @@ mod tests {
         let with = |config: &str| Settings::parse(config.as_bytes(), KEYS.as_bytes()).unwrap();
         let append = with(r#"{"revision":"1","cluster":"c","trustedProxies":["10.0.0.0/8"]}"#);
         let (edge, client) = ("10.1.2.3".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        assert_eq!(append.forwarded_for(client), Some(client));
-        assert_eq!(append.forwarded_for(edge), None);
-        assert_eq!(append.forwarded_for("::ffff:10.1.2.3".parse().unwrap()), None);
-        assert_eq!(append.forwarded_for("::ffff:192.0.2.1".parse().unwrap()), Some(client));
+        assert!(append.appends(client));
+        assert!(!append.appends(edge));
+        assert!(!append.appends("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(append.appends("::ffff:192.0.2.1".parse().unwrap()));
         let preserve = with(r#"{"revision":"1","cluster":"c","forwardedFor":"Preserve"}"#);
-        assert_eq!(preserve.forwarded_for(client), None);
+        assert!(!preserve.appends(client));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::{memchr, memchr2, memrchr};
 use percent_encoding::percent_decode_str;
 
 /// The path under which Engine.IO is served, such as `/socket.io`.
@@ -34,14 +35,15 @@ impl EngineIoPath {
     /// The query of `target` if it is under this path; an absent query is an empty one.
     fn query_of<'t>(&self, target: &'t str) -> Option<&'t str> {
         // The absolute form (RFC 9112 section 3.2.2) names the authority first.
-        let path = match target.split_once("://") {
-            Some((_, rest)) if !target.starts_with('/') => &rest[rest.find('/')?..],
-            _ => target,
+        let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
+        let path = match absolute {
+            Some((_, rest)) => &rest[rest.find('/')?..],
+            None => target,
         };
         let rest = path.strip_prefix(self.0.as_str())?;
         match rest.as_bytes().first() {
             None => Some(""),
-            Some(b'?' | b'/') => Some(rest.split_once('?').map_or("", |(_, query)| query)),
+            Some(b'?' | b'/') => split_at(b'?', rest).1.or(Some("")),
             Some(_) => None,
         }
     }
@@ -88,8 +90,11 @@ impl<'t> EngineIoRequest<'t> {
         let mut request = Self { eio_4: false, transport: Transport::Other, sid: Sid::Absent };
         let mut start = target.len() - query.len();
         let mut sids = 0;
-        for parameter in query.split('&') {
-            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let mut rest = Some(query);
+        while let Some(parameters) = rest {
+            let (parameter, others) = split_at(b'&', parameters);
+            let (key, value) = split_at(b'=', parameter);
+            let value = value.unwrap_or_default();
             match decode(key).as_deref() {
                 Some("EIO") => request.eio_4 = value == "4",
                 Some("transport") => {
@@ -109,8 +114,9 @@ impl<'t> EngineIoRequest<'t> {
                 _ => {}
             }
             start += parameter.len() + 1;
+            rest = others;
         }
-        if sids > 1 || target.contains('#') {
+        if sids > 1 || memchr(b'#', target.as_bytes()).is_some() {
             request.sid = Sid::Ambiguous;
         }
         Some(request)
@@ -147,9 +153,10 @@ impl<'t> SidParam<'t> {
     /// parts are not UTF-8, in which case the sid carries no tag of ours.
     #[must_use]
     pub fn split_tag(&self) -> Option<TaggedSid<'t>> {
-        let plain = self.raw.rfind('.').map(|at| (at, 1));
-        let encoded = ["%2e", "%2E"].iter().filter_map(|dot| self.raw.rfind(dot)).max().map(|at| (at, 3));
-        let (at, dot) = plain.max(encoded)?;
+        let plain = memrchr(b'.', self.raw.as_bytes()).map(|at| (at, 1));
+        let encoded = || ["%2e", "%2E"].iter().filter_map(|dot| self.raw.rfind(dot)).max().map(|at| (at, 3));
+        let has_encoded = memchr(b'%', self.raw.as_bytes()).is_some();
+        let (at, dot) = plain.max(has_encoded.then(encoded).flatten())?;
         Some(TaggedSid {
             sid: decode(&self.raw[..at])?,
             tag: decode(&self.raw[at + dot..])?,
@@ -158,9 +165,17 @@ impl<'t> SidParam<'t> {
     }
 }
 
+/// What stands before the first `separator`, which is ASCII, and behind it.
+fn split_at(separator: u8, text: &str) -> (&str, Option<&str>) {
+    match memchr(separator, text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
 /// Decodes a key or value of a query as servers do: `+` is a space, `%XX` a byte of UTF-8.
 fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
+    if memchr2(b'%', b'+', text.as_bytes()).is_none() {
         return Some(Cow::Borrowed(text));
     }
     let spaced = text.replace('+', " ");

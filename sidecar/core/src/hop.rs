@@ -9,20 +9,22 @@
 //!   stand in the last place.
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::http1::{Framing, Header, RequestHead, ResponseHead};
 
+/// How much longer than it came a head can be, nearly always: room for that is made at once.
+const MARGIN: usize = 128;
+
 /// What changes in a request's head besides its hop-by-hop fields.
 #[derive(Debug, Clone, Default)]
-pub struct RequestHop {
+pub struct RequestHop<'h> {
     /// A part of the target to cut out: the owner tag.
     pub cut: Option<Range<usize>>,
     /// Ask for an answer that is not compressed, because it will be read.
     pub identity_encoding: bool,
-    /// The address to append to `X-Forwarded-For`.
-    pub forwarded_for: Option<IpAddr>,
+    /// The address to append to `X-Forwarded-For`, as text.
+    pub forwarded_for: Option<&'h str>,
 }
 
 /// What changes in a response's head besides its hop-by-hop fields.
@@ -37,7 +39,8 @@ pub struct ResponseHop {
 }
 
 /// Appends `head` to `out`, as the next hop should see it.
-pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &RequestHop) {
+pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &RequestHop<'_>) {
+    out.reserve(head.raw.len() + MARGIN);
     let target = head.target.as_bytes();
     out.extend_from_slice(head.method.as_bytes());
     out.push(b' ');
@@ -52,6 +55,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
 
     let nominated = Nominated::of(head.headers);
     let last_forwarded_for = hop.forwarded_for.and_then(|_| head.headers.iter().rposition(is_forwarded_for));
+    let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for (at, field) in head.headers.iter().enumerate() {
         let name = field.name;
         if is_hop_by_hop(name) || nominated.names(name) {
@@ -64,10 +68,14 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
             continue;
         }
         match hop.forwarded_for {
-            Some(ip) if last_forwarded_for == Some(at) => write_forwarded_for(out, field.value, ip),
-            _ => write_field(out, field),
+            Some(ip) if last_forwarded_for == Some(at) => {
+                fields.flush();
+                write_forwarded_for(fields.out, field.value, ip);
+            }
+            _ => fields.pass(field),
         }
     }
+    fields.flush();
     if hop.identity_encoding {
         out.extend_from_slice(b"Accept-Encoding: identity\r\n");
     }
@@ -82,9 +90,15 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
 
 /// Appends `head` to `out`, as the client should see it.
 pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &ResponseHop) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "HTTP/1.1 {:03} {}\r\n", head.status, head.reason);
+    out.reserve(head.raw.len() + MARGIN);
+    // What was parsed has three digits.
+    let digit = |unit: u16| b"0123456789"[usize::from(head.status / unit % 10)];
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
+    out.extend_from_slice(head.reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
     let nominated = Nominated::of(head.headers);
+    let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for field in head.headers {
         // Where there cannot be a body, there is no field that frames one (RFC 9112 sections 6.1, 6.2).
         let bodiless = head.status < 200 || head.status == 204;
@@ -92,10 +106,12 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &Resp
             && (field.name.eq_ignore_ascii_case("content-length")
                 || field.name.eq_ignore_ascii_case("transfer-encoding"));
         if !is_hop_by_hop(field.name) && !nominated.names(field.name) && !reframed {
-            write_field(out, field);
+            fields.pass(field);
         }
     }
+    fields.flush();
     if let Some(length) = hop.content_length {
+        // Writing to a Vec cannot fail.
         let _ = write!(out, "Content-Length: {length}\r\n");
     }
     if head.status == 101 {
@@ -110,18 +126,47 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &Resp
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_field(out: &mut Vec<u8>, field: &Header<'_>) {
-    out.extend_from_slice(field.name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(field.value);
-    out.extend_from_slice(b"\r\n");
+/// Appends the fields of a head that are passed. Lines that stand next to each other and are spelled
+/// as they would be written are copied together.
+struct Fields<'o, 'b> {
+    out: &'o mut Vec<u8>,
+    head: &'b [u8],
+    /// Lines of `head` that are not copied yet.
+    run: Range<usize>,
 }
 
-fn write_forwarded_for(out: &mut Vec<u8>, before: &[u8], ip: IpAddr) {
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    out.extend_from_slice(before);
+impl Fields<'_, '_> {
+    fn pass(&mut self, field: &Header<'_>) {
+        let Header { name, value } = *field;
+        let start = (name.as_ptr() as usize).wrapping_sub(self.head.as_ptr() as usize);
+        let end = start.wrapping_add(name.len() + 2 + value.len() + 2);
+        let line = self.head.get(start..end).and_then(|line| line.split_at_checked(name.len()));
+        if line.is_some_and(|(_, rest)| rest.starts_with(b": ") && rest.ends_with(b"\r\n")) {
+            if self.run.end != start {
+                self.flush();
+                self.run.start = start;
+            }
+            self.run.end = end;
+            return;
+        }
+        self.flush();
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.out.extend_from_slice(part);
+        }
+    }
+
+    /// To be called before anything else is appended.
+    fn flush(&mut self) {
+        let run = std::mem::take(&mut self.run);
+        self.out.extend_from_slice(self.head.get(run).unwrap_or_default());
+    }
+}
+
+fn write_forwarded_for(out: &mut Vec<u8>, before: &[u8], address: &str) {
     let separator = if before.is_empty() { "" } else { ", " };
-    let _ = write!(out, "{separator}{}\r\n", ip.to_canonical());
+    for part in [b"X-Forwarded-For: ", before, separator.as_bytes(), address.as_bytes(), b"\r\n"] {
+        out.extend_from_slice(part);
+    }
 }
 
 fn is_forwarded_for(field: &Header<'_>) -> bool {

@@ -126,7 +126,9 @@ impl KeyRing {
         sealed.extend_from_slice(&owner.pod.0);
         sealed.extend_from_slice(&owner.app_port.to_be_bytes());
         let nonce = Nonce::assume_unique_for_key(FIXED_NONCE);
-        key.seal_in_place_append_tag(nonce, self.associated_data(header, sid), &mut sealed).ok()?;
+        self.with_associated_data(header, sid, |data| {
+            key.seal_in_place_append_tag(nonce, Aad::from(data), &mut sealed).ok()
+        })?;
         sealed.insert(0, header);
         Some(URL_SAFE_NO_PAD.encode(sealed))
     }
@@ -143,7 +145,9 @@ impl KeyRing {
         }
         let key = self.keys.get(usize::from(*header & 0xf))?.as_ref()?;
         let nonce = Nonce::assume_unique_for_key(FIXED_NONCE);
-        let plain: &[u8] = key.open_in_place(nonce, self.associated_data(*header, sid), sealed).ok()?;
+        let plain: &[u8] = self.with_associated_data(*header, sid, |data| {
+            key.open_in_place(nonce, Aad::from(data), sealed).ok()
+        })?;
         let (rest, port) = plain.split_last_chunk::<2>()?;
         let (ip, pod) = rest.split_last_chunk::<8>()?;
         let ip = if let Ok(four) = <[u8; 4]>::try_from(ip) {
@@ -154,14 +158,19 @@ impl KeyRing {
         Some(Owner { ip, pod: PodDigest(*pod), app_port: u16::from_be_bytes(*port) })
     }
 
-    fn associated_data(&self, header: u8, sid: &str) -> Aad<Vec<u8>> {
-        let mut data = Vec::with_capacity(3 + self.cluster.len() + sid.len());
-        data.push(header);
+    fn with_associated_data<T>(&self, header: u8, sid: &str, with: impl FnOnce(&[u8]) -> T) -> T {
         // `new` has checked that the length fits.
-        data.extend_from_slice(&u16::try_from(self.cluster.len()).unwrap_or_default().to_be_bytes());
-        data.extend_from_slice(self.cluster.as_bytes());
-        data.extend_from_slice(sid.as_bytes());
-        Aad::from(data)
+        let [high, low] = u16::try_from(self.cluster.len()).unwrap_or_default().to_be_bytes();
+        let parts = [&[header, high, low], self.cluster.as_bytes(), sid.as_bytes()];
+        let length = parts.iter().map(|part| part.len()).sum();
+        let mut room = [0; 256];
+        let Some(mut rest) = room.get_mut(..length) else { return with(&parts.concat()) };
+        for part in parts {
+            let (here, behind) = rest.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            rest = behind;
+        }
+        with(&room[..length])
     }
 }
 

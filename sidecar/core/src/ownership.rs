@@ -12,22 +12,22 @@ use std::ops::Range;
 use crate::engine_io::{EngineIoPath, EngineIoRequest, Sid, Transport};
 use crate::owner_tag::{KeyRing, Owner};
 use crate::pace::Closing;
-use crate::session_id::SidHash;
+use crate::session_id::SessionId;
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub enum Decision<'t> {
     /// To the application in this pod.
-    Local(Local),
+    Local(Local<'t>),
     /// To the sidecar of the pod that owns the session.
-    Forward(Tagged),
+    Forward(Tagged<'t>),
     /// Nowhere.
     Reject(Rejection),
 }
 
 /// Why a request is for the local application.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Local {
+pub enum Local<'t> {
     /// Not under the Engine.IO path, or a preflight: untouched.
     Other,
     /// A polling handshake of Engine.IO revision 4, whose answer can be given an owner tag.
@@ -35,24 +35,24 @@ pub enum Local {
     /// Any other handshake: its session needs no tag (WebSocket), or cannot have one (revision 3).
     UntaggableHandshake,
     /// A session whose tag names this pod.
-    Owned(Tagged),
+    Owned(Tagged<'t>),
     /// A session whose turn in a paced close has come, wherever it is owned. The tag stays on the sid,
     /// which so is one that the application does not know, and it says so in its own dialect and with its
     /// own CORS fields.
-    Closed(Tagged),
+    Closed(Tagged<'t>),
     /// A sid without a tag that opens: the application's own to know.
-    Untagged(SidHash),
+    Untagged(SessionId<'t>),
 }
 
 /// A tag that opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tagged {
+pub struct Tagged<'t> {
     /// Whom the tag names.
     pub owner: Owner,
     /// Where in the target the tag stands, its dot included, to be cut out for the application.
     pub tag_span: Range<usize>,
-    /// The session, for the log.
-    pub sid_hash: SidHash,
+    /// The session.
+    pub session: SessionId<'t>,
 }
 
 /// Why a request is refused.
@@ -80,7 +80,7 @@ pub struct Rules<'r> {
 impl Rules<'_> {
     /// Decides for a request from a client or an edge.
     #[must_use]
-    pub fn decide(&self, method: &str, target: &str) -> Decision {
+    pub fn decide<'t>(&self, method: &str, target: &'t str) -> Decision<'t> {
         if method == "OPTIONS" {
             return Decision::Local(Local::Other);
         }
@@ -95,14 +95,12 @@ impl Rules<'_> {
             Sid::Absent => return Decision::Local(Local::UntaggableHandshake),
             Sid::Given(param) => param,
         };
-        let Some(split) = param.split_tag() else {
-            return Decision::Local(Local::Untagged(SidHash::of(&param.decoded())));
+        let opened = param.split_tag().and_then(|split| Some((self.keys.open(&split.sid, &split.tag)?, split)));
+        let Some((owner, split)) = opened else {
+            return Decision::Local(Local::Untagged(SessionId::new(param.decoded())));
         };
-        let Some(owner) = self.keys.open(&split.sid, &split.tag) else {
-            return Decision::Local(Local::Untagged(SidHash::of(&param.decoded())));
-        };
-        let tagged = Tagged { owner, tag_span: split.tag_span, sid_hash: SidHash::of(&split.sid) };
-        if self.closing.is_some_and(|closing| closing.has_come(tagged.sid_hash)) {
+        let tagged = Tagged { owner, tag_span: split.tag_span, session: SessionId::new(split.sid) };
+        if self.closing.is_some_and(|closing| closing.has_come(tagged.session.hash())) {
             return Decision::Local(Local::Closed(tagged));
         }
         if owner == *self.own { Decision::Local(Local::Owned(tagged)) } else { Decision::Forward(tagged) }
@@ -110,7 +108,7 @@ impl Rules<'_> {
 
     /// Decides for a request that a peer forwarded: it is owned here, or it is refused.
     #[must_use]
-    pub fn decide_for_peer(&self, method: &str, target: &str) -> Decision {
+    pub fn decide_for_peer<'t>(&self, method: &str, target: &'t str) -> Decision<'t> {
         match self.decide(method, target) {
             owned @ Decision::Local(Local::Owned(_)) => owned,
             // Its turn came here first, or while the request was on its way.
@@ -127,6 +125,7 @@ mod tests {
     use super::*;
     use crate::owner_tag::PodDigest;
     use crate::pace::Lot;
+    use crate::session_id::SidHash;
     use std::time::Duration;
 
     fn owner(ip: &str, uid: &str) -> Owner {
@@ -196,7 +195,7 @@ mod tests {
         let target = here.target("a", &there).replace("EIO=4&", "");
         let Decision::Forward(tagged) = here.rules().decide("POST", &target) else { panic!("not forwarded") };
         assert_eq!(tagged.owner, there);
-        assert_eq!(tagged.sid_hash, SidHash::of("a"));
+        assert_eq!(tagged.session, SessionId::new("a"));
         assert_eq!(&target[..tagged.tag_span.start], "/socket.io/?transport=polling&sid=a");
     }
 
@@ -212,7 +211,7 @@ mod tests {
         let here = Here::new();
         for sid in ["abc", "abc.def", "a.b.c", "abc.", "."] {
             let target = format!("/socket.io/?EIO=4&transport=polling&sid={sid}");
-            let untagged = Decision::Local(Local::Untagged(SidHash::of(sid)));
+            let untagged = Decision::Local(Local::Untagged(SessionId::new(sid)));
             assert_eq!(here.rules().decide("GET", &target), untagged, "{sid}");
         }
     }
@@ -237,11 +236,12 @@ mod tests {
             let Decision::Local(Local::Closed(tagged)) = after.decide("POST", &target) else {
                 panic!("not closed")
             };
-            assert_eq!((tagged.owner, tagged.sid_hash), (*owner, SidHash::of("a")));
+            assert_eq!((tagged.owner, tagged.session), (*owner, SessionId::new("a")));
         }
-        let for_peer = |owner| after.decide_for_peer("GET", &here.target("a", owner));
-        assert!(matches!(for_peer(&here.own), Decision::Local(Local::Closed(_))));
-        assert_eq!(for_peer(&there), Decision::Reject(Rejection::NotOwner), "still not its owner");
+        let (own, other) = (here.target("a", &here.own), here.target("a", &there));
+        assert!(matches!(after.decide_for_peer("GET", &own), Decision::Local(Local::Closed(_))));
+        let refused = Decision::Reject(Rejection::NotOwner);
+        assert_eq!(after.decide_for_peer("GET", &other), refused, "still not its owner");
     }
 
     #[test]
@@ -261,8 +261,8 @@ mod tests {
     #[test]
     fn a_peer_is_served_only_what_is_owned_here() {
         let here = Here::new();
-        let decide = |target: &str| here.rules().decide_for_peer("GET", target);
-        assert!(matches!(decide(&here.target("a", &here.own)), Decision::Local(Local::Owned(_))));
+        let (rules, own) = (here.rules(), here.target("a", &here.own));
+        assert!(matches!(rules.decide_for_peer("GET", &own), Decision::Local(Local::Owned(_))));
         let there = here.target("a", &owner("10.0.0.2", "there"));
         for target in [
             there.as_str(),
@@ -271,9 +271,9 @@ mod tests {
             "/socket.io/?sid=a",
             "/socket.io/?sid=a&sid=b",
         ] {
-            assert_eq!(decide(target), Decision::Reject(Rejection::NotOwner), "{target}");
+            let refused = Decision::Reject(Rejection::NotOwner);
+            assert_eq!(rules.decide_for_peer("GET", target), refused, "{target}");
         }
-        let preflight = here.rules().decide_for_peer("OPTIONS", &here.target("a", &here.own));
-        assert_eq!(preflight, Decision::Reject(Rejection::NotOwner));
+        assert_eq!(rules.decide_for_peer("OPTIONS", &own), Decision::Reject(Rejection::NotOwner));
     }
 }

@@ -5,9 +5,34 @@
 //! together. Sids that are themselves guessable (some servers count 1, 2, 3…) are no better hidden by
 //! a hash than they were before.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use aws_lc_rs::digest;
+
+/// A sid without its owner tag. Nothing shows it but as its hash, which is made when it is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionId<'t>(Cow<'t, str>);
+
+impl<'t> SessionId<'t> {
+    /// Takes `sid`, decoded, which carries no owner tag.
+    #[must_use]
+    pub fn new(sid: impl Into<Cow<'t, str>>) -> Self {
+        Self(sid.into())
+    }
+
+    /// What it appears as.
+    #[must_use]
+    pub fn hash(&self) -> SidHash {
+        SidHash::of(&self.0)
+    }
+}
+
+impl fmt::Debug for SessionId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({})", self.hash())
+    }
+}
 
 /// The first 8 bytes of the SHA-256 of a sid without its owner tag, shown as 16 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,5 +80,6 @@ mod tests {
     fn a_sid_is_shown_as_the_start_of_its_sha_256() {
         assert_eq!(SidHash::of("abc").to_string(), "ba7816bf8f01cfea");
         assert_eq!(format!("{:?}", SidHash::of("abc")), "SidHash(ba7816bf8f01cfea)");
+        assert_eq!(format!("{:?}", SessionId::new("abc")), "SessionId(ba7816bf8f01cfea)");
     }
 }

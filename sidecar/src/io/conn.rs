@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
 use tokio::time::timeout;
 
 use super::{READ_SIZE, Stream};
@@ -62,11 +62,6 @@ impl Conn {
         })
     }
 
-    /// As [`Self::poll_fill`]. Cancel safe: no byte is lost when the future is dropped.
-    pub(crate) async fn fill(&mut self, limit: usize) -> io::Result<usize> {
-        std::future::poll_fn(|cx| self.poll_fill(cx, limit)).await
-    }
-
     /// Reads once and hands `through` what came (nothing at the end of the stream), with the inbox as
     /// the place for what it does not pass on. To be called only while the inbox is empty.
     pub(crate) fn poll_pass<T>(
@@ -95,13 +90,15 @@ impl Conn {
     }
 
     /// True while nothing was said and the other side has not closed: the state in which a pooled
-    /// connection must be to be used again. Asks the kernel, since the runtime may not know yet.
-    pub(crate) fn is_quiet(&self) -> bool {
+    /// connection must be to be used again. The runtime says so for free, but may not have heard of it
+    /// yet; the kernel is certain, and is asked where the runtime says otherwise or `ask_kernel` is set.
+    pub(crate) fn is_quiet(&self, ask_kernel: bool) -> bool {
         let tcp = match &self.stream {
             Stream::Tcp(stream) => stream,
             Stream::Tls(stream) => stream.get_ref().0,
         };
-        let peeked = SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
+        let peek = || SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
+        let peeked = if ask_kernel { peek() } else { tcp.try_io(Interest::READABLE, peek) };
         self.inbox().is_empty() && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
@@ -141,6 +138,10 @@ mod tests {
     use super::*;
     use tokio::net::{TcpListener, TcpStream};
 
+    async fn fill(conn: &mut Conn, limit: usize) {
+        std::future::poll_fn(|cx| conn.poll_fill(cx, limit)).await.unwrap();
+    }
+
     #[tokio::test]
     async fn what_is_always_left_behind_does_not_make_the_inbox_grow() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -149,7 +150,7 @@ mod tests {
         for _ in 0..100 {
             theirs.write_all(&[b'x'; 10_000]).await.unwrap();
             while ours.inbox().len() < 10_000 {
-                ours.fill(16_384).await.unwrap();
+                fill(&mut ours, 16_384).await;
             }
             ours.take(ours.inbox().len() - 1);
         }
@@ -163,7 +164,7 @@ mod tests {
         let mut ours = Conn::new(Stream::Tcp(listener.accept().await.unwrap().0));
         theirs.write_all(&[b'x'; 5_000]).await.unwrap();
         while ours.inbox().len() < 1_000 {
-            ours.fill(1_000).await.unwrap();
+            fill(&mut ours, 1_000).await;
         }
         assert_eq!(ours.inbox().len(), 1_000);
     }

@@ -1,10 +1,11 @@
 //! Notices that something which should move does not.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use super::Deadline;
 
 /// A clock for one direction of a connection. It costs nothing while nothing is under way: no timer
 /// exists then, and the time is not asked for.
@@ -14,7 +15,7 @@ pub(crate) struct StallAlarm(Option<Armed>);
 #[derive(Debug)]
 struct Armed {
     progressed: Instant,
-    timer: Pin<Box<Sleep>>,
+    deadline: Deadline,
 }
 
 impl StallAlarm {
@@ -33,16 +34,10 @@ impl StallAlarm {
         }
         let armed = self.0.get_or_insert_with(|| {
             let now = Instant::now();
-            Armed { progressed: now, timer: Box::pin(sleep_until(now + limit)) }
+            Armed { progressed: now, deadline: Deadline::new(now + limit) }
         });
-        let deadline = armed.progressed + limit;
-        while armed.timer.as_mut().poll(cx).is_ready() {
-            if deadline <= Instant::now() {
-                return Poll::Ready(());
-            }
-            armed.timer.as_mut().reset(deadline);
-        }
-        Poll::Pending
+        armed.deadline.set(armed.progressed + limit);
+        armed.deadline.poll(cx)
     }
 }
 

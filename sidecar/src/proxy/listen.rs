@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::serve::serve;
-use super::{Proxy, Side};
+use super::{Origin, Proxy, Side};
 use crate::io::{Conn, Stream, tune};
 use crate::metrics::Counted;
 use crate::shutdown::Stage;
@@ -98,5 +98,5 @@ async fn greet<H: Send + 'static>(
             }
         }
     };
-    serve(proxy, Conn::new(stream), peer, side, held).await;
+    serve(proxy, Conn::new(stream), Origin::new(side, peer), held).await;
 }

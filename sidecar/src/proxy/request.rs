@@ -1,15 +1,17 @@
 //! A request on its way: decided, its head rewritten, ready to be sent.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use socketio_sidecar_core::config::Mode;
 use socketio_sidecar_core::hop::{RequestHop, write_request};
 use socketio_sidecar_core::http1::{Body, Malformed, RequestHead, header_slots};
-use socketio_sidecar_core::ownership::{Decision, Local};
+use socketio_sidecar_core::ownership::{Decision, Local, Rejection};
 
-use super::Side;
+use super::route::Way;
+use super::websocket::Session;
+use super::{Origin, Side};
 use crate::io::Outbox;
+use crate::metrics::Metrics;
 use crate::settings::Applied;
 
 /// A request whose head has been read, in the state that sending it has reached.
@@ -22,6 +24,10 @@ pub(super) struct Request {
     pub(super) answer: AnswerRules,
     /// GET, HEAD and the like: a connection that has been idle for a while will do.
     pub(super) is_safe: bool,
+    /// Where it goes, if anywhere.
+    pub(super) way: Result<Way, Rejection>,
+    /// The session of a WebSocket upgrade, if it names one.
+    pub(super) session: Option<Session>,
 }
 
 /// What the request says about its answer.
@@ -49,17 +55,18 @@ impl Request {
     /// Reads a head, decides, and rewrites the head accordingly.
     pub(super) fn prepare(
         head: &[u8],
-        side: Side,
-        peer: IpAddr,
+        origin: &Origin,
         applied: &Arc<Applied>,
-    ) -> Result<(Self, Decision), Malformed> {
+        metrics: &Metrics,
+    ) -> Result<Self, Malformed> {
         let mut slots = header_slots();
         let head = RequestHead::parse(head, &mut slots)?;
         let rules = applied.rules();
-        let decision = match side {
+        let decision = match origin.side {
             Side::Client => rules.decide(head.method, head.target),
             Side::Peer => rules.decide_for_peer(head.method, head.target),
         };
+        metrics.count_decision(origin.side, &decision);
         let reading = match &decision {
             Decision::Local(Local::Handshake) if applied.settings.gives_tags() => {
                 Reading::Tag(applied.clone())
@@ -75,9 +82,9 @@ impl Request {
                 _ => None,
             },
             identity_encoding: matches!(reading, Reading::Tag(_)),
-            forwarded_for: match side {
-                Side::Client => applied.settings.forwarded_for(peer),
-                Side::Peer => None,
+            forwarded_for: match origin.side {
+                Side::Client if applied.settings.appends(origin.peer.ip()) => Some(&origin.address),
+                _ => None,
             },
         };
         let mut outbox = Outbox::default();
@@ -89,7 +96,17 @@ impl Request {
             websocket: head.websocket,
             reading,
         };
-        let is_safe = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
-        Ok((Self { outbox, body: Body::new(head.framing), answer, is_safe }, decision))
+        Ok(Self {
+            outbox,
+            body: Body::new(head.framing),
+            answer,
+            is_safe: matches!(head.method, "GET" | "HEAD" | "OPTIONS"),
+            session: head.websocket.then(|| Session::of(&decision)).flatten(),
+            way: match decision {
+                Decision::Local(_) => Ok(Way::App),
+                Decision::Forward(tagged) => Ok(Way::Owner(tagged.owner)),
+                Decision::Reject(rejection) => Err(rejection),
+            },
+        })
     }
 }

@@ -1,13 +1,13 @@
 //! One connection from a client or a peer: one request after another, until it ends or becomes a tunnel.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::Poll;
 
 use socketio_sidecar_core::http1::{MAX_HEAD, Malformed, find_head_end};
-use socketio_sidecar_core::ownership::Decision;
 use socketio_sidecar_core::websocket::Messages;
+use tokio::time::Instant;
 
 use super::exchange::{Completed, Exchange, Failure, Outcome};
 use super::refusal::Refusal;
@@ -15,8 +15,8 @@ use super::request::Request;
 use super::route::{NoWay, Onward, Way};
 use super::tunnel::Tunnel;
 use super::websocket::WebSocket;
-use super::{Proxy, Side};
-use crate::io::{Conn, Outbox};
+use super::{Origin, Proxy};
+use crate::io::{Conn, Deadline, Outbox};
 use crate::settings::Applied;
 use crate::shutdown::Stage;
 
@@ -38,58 +38,53 @@ enum Next {
 }
 
 /// Serves `client` until it ends. What is `held` goes with the connection, into the tunnel too.
-pub(super) async fn serve<H: Send + 'static>(
-    proxy: Arc<Proxy>,
-    mut client: Conn,
-    peer: SocketAddr,
-    side: Side,
-    held: H,
-) {
-    let mut is_first = true;
+pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, held: H) {
+    // Both are kept from request to request: to arm them anew would cost each one more than its parsing.
+    let mut closing = pin!(proxy.shutdown.reached(Stage::Closing));
+    // A new connection has no reason to be silent.
+    let mut deadline = Deadline::new(Instant::now() + proxy.timeouts.head);
     loop {
-        let end = match read_head(&proxy, &mut client, is_first).await {
+        let end = match read_head(&proxy, &mut client, &mut deadline, closing.as_mut()).await {
             Ok(end) => end,
             Err(NoHead::Quiet) => return,
-            Err(NoHead::Refused(refusal)) => return refuse(&proxy, client, peer, side, refusal, false).await,
+            Err(NoHead::Refused(refusal)) => return refuse(&proxy, client, &origin, refusal, false).await,
         };
-        is_first = false;
         let applied = proxy.source.applied();
-        let prepared = Request::prepare(&client.inbox()[..end], side, peer.ip(), &applied);
+        let prepared = Request::prepare(&client.inbox()[..end], &origin, &applied, &proxy.metrics);
         client.take(end);
-        let (request, decision) = match prepared {
-            Ok(prepared) => prepared,
-            Err(why) => return refuse(&proxy, client, peer, side, Refusal::Malformed(why), false).await,
+        let request = match prepared {
+            Ok(request) => request,
+            Err(why) => return refuse(&proxy, client, &origin, Refusal::Malformed(why), false).await,
         };
-        proxy.metrics.count_decision(side.label(), &decision);
-        let to_head = request.answer.to_head;
-        let next = match &decision {
-            Decision::Reject(rejection) => Err(Refusal::Rejected(*rejection)),
-            Decision::Local(_) => answer(&proxy, &mut client, request, Way::App, &applied).await,
-            Decision::Forward(tagged) => {
-                answer(&proxy, &mut client, request, Way::Owner(tagged.owner), &applied).await
-            }
+        let (to_head, session) = (request.answer.to_head, request.session);
+        let next = match request.way {
+            Ok(way) => answer(&proxy, &mut client, request, way, &applied).await,
+            Err(rejection) => Err(Refusal::Rejected(rejection)),
         };
         match next {
-            Ok(Next::Request) => {}
+            Ok(Next::Request) => deadline.set(Instant::now() + proxy.timeouts.idle),
             Ok(Next::Close) => return client.linger().await,
             Ok(Next::Abort) => return client.abort(),
             Ok(Next::Tunnel(onward, messages, way)) => {
                 let tunnel = Tunnel::new(client, onward, messages, proxy.timeouts.stall);
                 // A task of its own, so that a tunnel does not keep the space that requests need.
-                let websocket = WebSocket::new(&proxy, tunnel, (way, &decision), (peer, side), held);
-                return proxy.shutdown.spawn_tunnel(|deadline| websocket.run(deadline));
+                let websocket = WebSocket::new(&proxy, tunnel, (way, session), &origin, held);
+                return proxy.shutdown.spawn_tunnel(|force| websocket.run(force));
             }
-            Err(refusal) => return refuse(&proxy, client, peer, side, refusal, to_head).await,
+            Err(refusal) => return refuse(&proxy, client, &origin, refusal, to_head).await,
         }
     }
 }
 
-/// Waits for a head and returns its length. What comes in its place is bounded in time and size.
-async fn read_head(proxy: &Proxy, client: &mut Conn, is_first: bool) -> Result<usize, NoHead> {
+/// Waits for a head until `deadline`, and returns its length. What comes in its place is bounded in time
+/// and size.
+async fn read_head(
+    proxy: &Proxy,
+    client: &mut Conn,
+    deadline: &mut Deadline,
+    mut closing: Pin<&mut impl Future<Output = ()>>,
+) -> Result<usize, NoHead> {
     let refused = |why: Malformed| NoHead::Refused(Refusal::Malformed(why));
-    let now = tokio::time::Instant::now();
-    // A new connection has no reason to be silent.
-    let mut deadline = now + if is_first { proxy.timeouts.head } else { proxy.timeouts.idle };
     let (mut has_begun, mut searched, mut empty_lines) = (false, 0, 0);
     loop {
         // An empty line before a request is to be ignored (RFC 9112 section 2.2): one.
@@ -105,18 +100,19 @@ async fn read_head(proxy: &Proxy, client: &mut Conn, is_first: bool) -> Result<u
         }
         if !has_begun && (searched > 0 || empty_lines > 0) {
             has_begun = true;
-            deadline = deadline.min(tokio::time::Instant::now() + proxy.timeouts.head);
+            deadline.set(deadline.at().min(Instant::now() + proxy.timeouts.head));
         }
-        let read = tokio::select! {
-            biased;
-            read = client.fill(MAX_HEAD) => read,
-            () = proxy.shutdown.reached(Stage::Closing), if !has_begun => return Err(NoHead::Quiet),
-            () = tokio::time::sleep_until(deadline) => {
-                return Err(if has_begun { NoHead::Refused(Refusal::HeadTimeout) } else { NoHead::Quiet });
+        let read = poll_fn(|cx| {
+            if let Poll::Ready(read) = client.poll_fill(cx, MAX_HEAD) {
+                return Poll::Ready(Some(read));
             }
-        };
-        if !read.is_ok_and(|read| read > 0) {
-            return Err(NoHead::Quiet);
+            let ended = !has_begun && closing.as_mut().poll(cx).is_ready();
+            if ended || deadline.poll(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
+        });
+        match read.await {
+            Some(Ok(read)) if read > 0 => {}
+            None if has_begun => return Err(NoHead::Refused(Refusal::HeadTimeout)),
+            _ => return Err(NoHead::Quiet),
         }
     }
 }
@@ -216,18 +212,12 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
 }
 
 /// Answers in place of the application, and closes.
-async fn refuse(
-    proxy: &Proxy,
-    mut client: Conn,
-    peer: SocketAddr,
-    side: Side,
-    refusal: Refusal,
-    to_head: bool,
-) {
+async fn refuse(proxy: &Proxy, mut client: Conn, origin: &Origin, refusal: Refusal, to_head: bool) {
     proxy.metrics.count_failure(refusal.cause());
     if let Refusal::Malformed(why) = refusal {
-        proxy.metrics.count_malformed(side.label());
-        tracing::debug!(%peer, from = side.label(), %why, "refused a request");
+        let (peer, from) = (origin.peer, origin.side.label());
+        proxy.metrics.count_malformed(from);
+        tracing::debug!(%peer, from, %why, "refused a request");
     }
     let mut outbox = Outbox::default();
     outbox.push(refusal.render(to_head).as_bytes());

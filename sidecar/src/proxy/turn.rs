@@ -9,11 +9,11 @@
 use std::future::pending;
 
 use prometheus::IntGauge;
-use socketio_sidecar_core::ownership::{Decision, Local};
 use socketio_sidecar_core::pace::Lot;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::websocket::Session;
 use super::{Proxy, Side};
 use crate::metrics::Counted;
 use crate::settings::CloseWindow;
@@ -42,14 +42,11 @@ pub(super) struct Come {
 impl Turn {
     /// That of a WebSocket which is opened now; `None` where the sidecar that the client is connected to
     /// sees to it.
-    pub(super) fn new(proxy: &Proxy, side: Side, decision: &Decision) -> Option<Self> {
+    pub(super) fn new(proxy: &Proxy, side: Side, session: Option<Session>) -> Option<Self> {
         if side == Side::Peer {
             return None;
         }
-        let session = match decision {
-            Decision::Local(Local::Owned(tagged)) | Decision::Forward(tagged) => Some(tagged.sid_hash),
-            _ => None,
-        };
+        let session = session.filter(|session| session.is_tagged).map(|session| session.hash);
         Some(Self {
             window: proxy.source.close_window(),
             lot: session.map_or_else(|| proxy.next_lot(), Lot::of_session),
@@ -60,7 +57,7 @@ impl Turn {
     }
 
     /// Waits until it comes, which may be never.
-    pub(super) async fn comes(mut self) -> Come {
+    pub(super) async fn comes(&mut self) -> Come {
         loop {
             let window = *self.window.borrow_and_update();
             let concerned = window.filter(|window| self.has_tag || self.opened <= window.began);
@@ -117,10 +114,14 @@ mod tests {
         }
     }
 
+    async fn comes(mut turn: Turn) -> Come {
+        turn.comes().await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_turn_comes_at_its_own_moment_of_the_window() {
         let fixture = Fixture::new();
-        let mut turn = Box::pin(fixture.turn(false).comes());
+        let mut turn = Box::pin(comes(fixture.turn(false)));
         assert!(timeout(SECOND * 9999, &mut turn).await.is_err(), "nothing is closed");
         let began = Instant::now();
         fixture.sender.send_replace(window(began, 100));
@@ -136,7 +137,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_turn_comes_once_the_close_is_taken_back() {
         let fixture = Fixture::new();
-        let mut turn = Box::pin(fixture.turn(true).comes());
+        let mut turn = Box::pin(comes(fixture.turn(true)));
         fixture.sender.send_replace(window(Instant::now(), 100));
         assert!(timeout(SECOND * 49, &mut turn).await.is_err());
         fixture.sender.send_replace(None);
@@ -151,7 +152,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_length_moves_the_turn_and_not_the_beginning() {
         let fixture = Fixture::new();
-        let mut turn = Box::pin(fixture.turn(false).comes());
+        let mut turn = Box::pin(comes(fixture.turn(false)));
         let began = Instant::now();
         fixture.sender.send_replace(window(began, 100));
         assert!(timeout(SECOND * 10, &mut turn).await.is_err());
@@ -165,10 +166,10 @@ mod tests {
         let fixture = Fixture::new();
         fixture.sender.send_replace(window(Instant::now(), 100));
         tokio::time::advance(SECOND).await;
-        let mut later = Box::pin(fixture.turn(false).comes());
+        let mut later = Box::pin(comes(fixture.turn(false)));
         assert!(timeout(SECOND * 9999, &mut later).await.is_err());
         assert_eq!(fixture.left.get(), 0);
-        timeout(SECOND, fixture.turn(true).comes()).await.expect("its moment has passed");
+        timeout(SECOND, comes(fixture.turn(true))).await.expect("its moment has passed");
     }
 
     #[tokio::test(start_paused = true)]
@@ -176,6 +177,6 @@ mod tests {
         let Fixture { sender, left } = Fixture::new();
         let turn = Fixture { sender: sender.clone(), left }.turn(true);
         drop(sender);
-        assert!(timeout(SECOND * 9999, turn.comes()).await.is_err());
+        assert!(timeout(SECOND * 9999, comes(turn)).await.is_err());
     }
 }

@@ -12,6 +12,8 @@ pub struct RequestHead<'h, 'b> {
     pub target: &'b str,
     /// HTTP/1.0, not 1.1.
     pub http_1_0: bool,
+    /// All of it, as sent.
+    pub raw: &'b [u8],
     /// All fields in order.
     pub headers: &'h [Header<'b>],
     /// How the body ends; never [`Framing::UntilClose`].
@@ -42,7 +44,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             return Err(Malformed::Syntax);
         }
         // What is not ASCII in a target, servers read differently; CONNECT is for forward proxies.
-        if !target.is_ascii() || method == "CONNECT" {
+        if !target.is_ascii() || method == "CONNECT" || memchr::memchr(0, head).is_some() {
             return Err(Malformed::Syntax);
         }
         let http_1_0 = version == 0;
@@ -50,9 +52,6 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         let mut connection = ConnectionOptions::default();
         let (mut host, mut repeated, mut upgrade) = (None, false, false);
         for field in headers.iter() {
-            if field.value.contains(&0) {
-                return Err(Malformed::Syntax);
-            }
             match field.name.len() {
                 4 if field.name.eq_ignore_ascii_case("host") => {
                     repeated |= host.replace(field.value).is_some();
@@ -78,6 +77,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             method,
             target,
             http_1_0,
+            raw: head,
             headers,
             framing,
             keep_alive: connection.keep_alive(http_1_0),
@@ -92,7 +92,10 @@ impl<'h, 'b> RequestHead<'h, 'b> {
 
 /// The authority that a target in absolute form names (RFC 9112 section 3.2.2).
 fn authority(target: &str) -> Option<&str> {
-    let (_, rest) = target.split_once("://").filter(|_| !target.starts_with('/'))?;
+    if target.starts_with('/') {
+        return None;
+    }
+    let (_, rest) = target.split_once("://")?;
     Some(&rest[..rest.find(['/', '?']).unwrap_or(rest.len())])
 }
 

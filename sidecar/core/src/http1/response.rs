@@ -15,6 +15,8 @@ pub struct ResponseHead<'h, 'b> {
     pub reason: &'b str,
     /// HTTP/1.0, not 1.1.
     pub http_1_0: bool,
+    /// All of it, as sent.
+    pub raw: &'b [u8],
     /// All fields in order.
     pub headers: &'h [Header<'b>],
     /// How the body ends.
@@ -40,7 +42,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         let httparse::Response { version: Some(version), code: Some(code), reason, headers } = parsed else {
             return Err(Malformed::Syntax);
         };
-        if status != httparse::Status::Complete(head.len()) || code < 100 {
+        if status != httparse::Status::Complete(head.len()) || code < 100 || memchr::memchr(0, head).is_some() {
             return Err(Malformed::Syntax);
         }
         let http_1_0 = version == 0;
@@ -48,9 +50,6 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         let mut connection = ConnectionOptions::default();
         let mut keep_alive_timeout = None;
         for field in headers.iter() {
-            if field.value.contains(&0) {
-                return Err(Malformed::Syntax);
-            }
             match field.name.len() {
                 10 if field.name.eq_ignore_ascii_case("connection") => connection.see(field.value),
                 10 if field.name.eq_ignore_ascii_case("keep-alive") => {
@@ -67,6 +66,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             status: code,
             reason: reason.unwrap_or_default(),
             http_1_0,
+            raw: head,
             headers,
             framing,
             keep_alive: framing != Framing::UntilClose && connection.keep_alive(http_1_0),
