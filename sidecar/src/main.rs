@@ -11,7 +11,8 @@ use socketio_sidecar::init::{Init, init};
 use socketio_sidecar::shutdown::Haste;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -81,11 +82,12 @@ fn runtime(threads: u16) -> std::io::Result<Runtime> {
 }
 
 fn start_log(args: &RunArgs) -> Result<()> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}", args.log))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter: Targets = args.log.parse().with_context(|| format!("--log {:?}", args.log))?;
+    let filtered = tracing_subscriber::registry().with(filter);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match args.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => filtered.with(log.with_ansi(std::io::stderr().is_terminal())).init(),
+        LogFormat::Json => filtered.with(log.json().flatten_event(true)).init(),
     }
     Ok(())
 }

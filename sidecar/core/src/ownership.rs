@@ -95,7 +95,8 @@ impl Rules<'_> {
             Sid::Absent => return Decision::Local(Local::UntaggableHandshake),
             Sid::Given(param) => param,
         };
-        let opened = param.split_tag().and_then(|split| Some((self.keys.open(&split.sid, &split.tag)?, split)));
+        let opened =
+            param.split_tag().and_then(|split| Some((self.keys.open(&split.sid, &split.tag)?, split)));
         let Some((owner, split)) = opened else {
             return Decision::Local(Local::Untagged(SessionId::new(param.decoded())));
         };

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::Deadline;
 
 /// A clock for one direction of a connection. It costs nothing while nothing is under way: no timer
-/// exists then, and the time is not asked for.
+/// exists then, no room is kept for one, and the time is not asked for.
 #[derive(Debug, Default)]
-pub(crate) struct StallAlarm(Option<Armed>);
+pub(crate) struct StallAlarm(Option<Box<Armed>>);
 
 #[derive(Debug)]
 struct Armed {
@@ -34,7 +34,7 @@ impl StallAlarm {
         }
         let armed = self.0.get_or_insert_with(|| {
             let now = Instant::now();
-            Armed { progressed: now, deadline: Deadline::new(now + limit) }
+            Box::new(Armed { progressed: now, deadline: Deadline::new(now + limit) })
         });
         armed.deadline.set(armed.progressed + limit);
         armed.deadline.poll(cx)

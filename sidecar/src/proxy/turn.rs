@@ -60,20 +60,33 @@ impl Turn {
     pub(super) async fn comes(&mut self) -> Come {
         loop {
             let window = *self.window.borrow_and_update();
-            let concerned = window.filter(|window| self.has_tag || self.opened <= window.began);
-            let changed = self.window.changed();
-            if let Some(window) = concerned {
-                let left = Counted::new(self.left.clone());
-                let moment = Box::pin(sleep_until(window.began + self.lot.moment(window.length)));
-                tokio::select! {
-                    () = moment => return Come { window_ends: window.began + window.length, left },
-                    changed = changed => if changed.is_ok() { continue },
+            match window.filter(|window| self.has_tag || self.opened <= window.began) {
+                Some(window) => {
+                    // Boxed: while nothing is to be closed, no room is kept for it.
+                    if let Some(come) = Box::pin(self.comes_in(window)).await {
+                        return come;
+                    }
                 }
-            } else if changed.await.is_ok() {
-                continue;
+                None => self.changed().await,
             }
-            // Nobody is left to close anything.
-            return pending().await;
+        }
+    }
+
+    /// Waits for its moment of `window`; `None` when something has changed before.
+    async fn comes_in(&mut self, window: CloseWindow) -> Option<Come> {
+        let left = Counted::new(self.left.clone());
+        tokio::select! {
+            () = sleep_until(window.began + self.lot.moment(window.length)) => {
+                Some(Come { window_ends: window.began + window.length, left })
+            }
+            () = self.changed() => None,
+        }
+    }
+
+    /// Waits until sessions begin or cease to be closed; for ever if nobody is left to close anything.
+    async fn changed(&mut self) {
+        if self.window.changed().await.is_err() {
+            pending::<()>().await;
         }
     }
 }

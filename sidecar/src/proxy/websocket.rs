@@ -1,6 +1,7 @@
 //! The life of a WebSocket: until either side ends it, its turn in a paced close comes, or this sidecar
 //! stops; and the one line that the log has of it.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::route::Way;
 use super::tunnel::{End, Tunnel};
-use super::turn::Turn;
+use super::turn::{Come, Turn};
 use super::{Origin, Proxy, Side};
 use crate::metrics::Counted;
 
@@ -28,7 +29,7 @@ pub(super) struct WebSocket<H> {
 
 /// What the log says of it.
 struct About {
-    way: Way,
+    to: &'static str,
     session: Option<SidHash>,
     peer: SocketAddr,
     side: Side,
@@ -68,7 +69,7 @@ impl<H> WebSocket<H> {
         Self {
             tunnel,
             turn: Turn::new(proxy, side, session),
-            about: About { way, session: session.map(|session| session.hash), peer, side },
+            about: About { to: way.label(), session: session.map(|session| session.hash), peer, side },
             open: Counted::new(proxy.metrics.tunnels.with_label_values(&[way.label()])),
             closed: proxy.metrics.tunnels_closed.clone(),
             held,
@@ -77,26 +78,40 @@ impl<H> WebSocket<H> {
 
     /// Runs it to its end, which is when `force` is cancelled at the latest.
     ///
-    /// Thousands of these are idle at once. So nothing is moved in here, which would take its room
-    /// twice, and what is not needed while a WebSocket is open is boxed.
-    pub(super) async fn run(mut self, force: CancellationToken) {
-        let started = Instant::now();
-        let end = tokio::select! {
-            end = run_in_turn(&mut self.tunnel, &mut self.turn) => end,
-            () = force.cancelled() => End::Shutdown,
-        };
-        Box::pin(self.end(end, started)).await;
+    /// Thousands of these are idle at once. So this is no `async fn`, which would have room for its
+    /// arguments twice, and what is not needed while a WebSocket is open is boxed.
+    pub(super) fn run(mut self, force: CancellationToken) -> impl Future<Output = ()> {
+        async move {
+            let started = Instant::now();
+            let next = tokio::select! {
+                biased;
+                end = self.tunnel.run() => Next::Ended(end),
+                come = turn_of(&mut self.turn) => Next::Turn(come),
+                () = force.cancelled() => Next::Ended(End::Shutdown),
+            };
+            Box::pin(self.end(next, force, started)).await;
+        }
     }
 
-    async fn end(self, end: End, started: Instant) {
-        let Self { tunnel, about, open, closed, held, .. } = self;
+    async fn end(self, next: Next, force: CancellationToken, started: Instant) {
+        let Self { mut tunnel, about, open, closed, held, .. } = self;
+        let end = match next {
+            Next::Ended(end) => end,
+            Next::Turn(come) => tokio::select! {
+                end = tunnel.finish(come.window_ends) => {
+                    drop(come.left);
+                    end
+                }
+                () = force.cancelled() => End::Shutdown,
+            },
+        };
         if tunnel.has_finished() || end == End::Closed {
             closed.inc();
         }
         tracing::info!(
             peer = %about.peer,
             from = about.side.label(),
-            to = about.way.label(),
+            to = about.to,
             session = about.session.map(tracing::field::display),
             seconds = started.elapsed().as_secs(),
             bytes_up = tunnel.bytes_up(),
@@ -109,16 +124,15 @@ impl<H> WebSocket<H> {
     }
 }
 
-/// Runs `tunnel` until it ends by itself, or its turn comes and it has been closed.
-async fn run_in_turn(tunnel: &mut Tunnel, turn: &mut Option<Turn>) -> End {
-    let Some(turn) = turn else { return tunnel.run().await };
-    let come = tokio::select! {
-        biased;
-        end = tunnel.run() => return end,
-        come = turn.comes() => come,
-    };
-    // Boxed: idle tunnels do not keep the space for it.
-    let end = Box::pin(tunnel.finish(come.window_ends)).await;
-    drop(come.left);
-    end
+/// What an open WebSocket comes to.
+enum Next {
+    Ended(End),
+    Turn(Come),
+}
+
+async fn turn_of(turn: &mut Option<Turn>) -> Come {
+    match turn {
+        Some(turn) => turn.comes().await,
+        None => pending().await,
+    }
 }

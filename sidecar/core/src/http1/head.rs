@@ -1,9 +1,12 @@
-//! Finds the end of a head, line ending by line ending.
+//! Finds the end of a head, and checks its line endings on the way.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::{MAX_HEAD, Malformed};
 
-/// How many bytes are looked at together, in a loop that the compiler makes vector instructions of.
-const BLOCK: usize = 64;
+static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// Finds the end of the head that starts at the beginning of `buf`.
 ///
@@ -17,44 +20,19 @@ const BLOCK: usize = 64;
 /// [`Malformed::TooLarge`] when no head ends within [`MAX_HEAD`] bytes.
 pub fn find_head_end(buf: &[u8], searched: usize) -> Result<Option<usize>, Malformed> {
     // A CR may have been the last byte seen, and an empty line spans four bytes.
-    let mut at = searched.saturating_sub(3);
-    while at < buf.len() {
-        // An empty line that begins in this block ends at most two bytes behind it.
-        let block = buf.get(at..at + BLOCK + 2).and_then(|block| block.try_into().ok());
-        if !block.is_some_and(has_whole_lines_only) {
-            let upto = buf.len().min(at + BLOCK + 2);
-            if let Some(end) = find_end_between(buf, at, upto)? {
-                return if end > MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(Some(end)) };
-            }
-        }
-        at += BLOCK;
+    let start = searched.saturating_sub(3).min(buf.len());
+    let end = EMPTY_LINE.find(&buf[start..]).map(|at| start + at + 4);
+    if !ends_lines_in_crlf(&buf[start..end.unwrap_or(buf.len())]) || buf.first() == Some(&b'\n') {
+        return Err(Malformed::LineEnding);
     }
-    if buf.len() >= MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(None) }
+    if end.unwrap_or(buf.len() + 1) > MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(end) }
 }
 
-/// True where no head ends that begins to end in this block, each CR is followed by LF, and each LF
-/// follows a CR. False may also mean that it cannot be told from the block alone.
-fn has_whole_lines_only(block: &[u8; BLOCK + 2]) -> bool {
-    // What precedes the first byte is not known here.
-    let mut odd = block[0] == b'\n';
-    for at in 0..BLOCK {
-        odd |= (block[at] == b'\r') != (block[at + 1] == b'\n');
-        odd |= (block[at] == b'\n') & (block[at + 2] == b'\n');
-    }
-    !odd
-}
-
-/// As [`find_head_end`], for a final LF that stands from `from` to before `upto`.
-fn find_end_between(buf: &[u8], from: usize, upto: usize) -> Result<Option<usize>, Malformed> {
-    for at in from..upto {
-        match buf[at] {
-            b'\r' if buf.get(at + 1).is_some_and(|next| *next != b'\n') => return Err(Malformed::LineEnding),
-            b'\n' if at == 0 || buf[at - 1] != b'\r' => return Err(Malformed::LineEnding),
-            b'\n' if at >= 3 && &buf[at - 3..at - 1] == b"\r\n" => return Ok(Some(at + 1)),
-            _ => {}
-        }
-    }
-    Ok(None)
+/// True where each CR is followed by LF, and each LF follows a CR, except the first and the last byte.
+fn ends_lines_in_crlf(bytes: &[u8]) -> bool {
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    // In numbers and without branches: the compiler makes vector instructions of it.
+    pairs.fold(0, |odd, (this, next)| odd | (u8::from(*this == b'\r') ^ u8::from(*next == b'\n'))) == 0
 }
 
 #[cfg(test)]
@@ -85,16 +63,30 @@ mod tests {
         assert_eq!(find_head_end(&long, 0), Err(Malformed::TooLarge));
     }
 
+    fn byte_by_byte(buf: &[u8]) -> Result<Option<usize>, Malformed> {
+        for at in 0..buf.len() {
+            match buf[at] {
+                b'\r' if buf.get(at + 1).is_some_and(|next| *next != b'\n') => {
+                    return Err(Malformed::LineEnding);
+                }
+                b'\n' if at == 0 || buf[at - 1] != b'\r' => return Err(Malformed::LineEnding),
+                b'\n' if at >= 3 && &buf[at - 3..at - 1] == b"\r\n" => return Ok(Some(at + 1)),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
     proptest! {
         #[test]
         fn it_ends_where_a_search_byte_by_byte_finds_it(
             lines in prop::collection::vec("[a-c]{0,90}(\r\n|\r\n|\r\n|\r\n|\r\n|\r|\n)", 0..12), searched in 0usize..99
         ) {
             let bytes = lines.concat();
-            let byte_by_byte = find_end_between(bytes.as_bytes(), 0, bytes.len());
+            let byte_by_byte = byte_by_byte(bytes.as_bytes());
             prop_assert_eq!(find_head_end(bytes.as_bytes(), 0), byte_by_byte);
             let start = searched.min(bytes.len());
-            if find_end_between(bytes.as_bytes(), 0, start) == Ok(None) {
+            if find_head_end(&bytes.as_bytes()[..start], 0) == Ok(None) {
                 prop_assert_eq!(find_head_end(bytes.as_bytes(), start), byte_by_byte);
             }
         }

@@ -42,7 +42,8 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         let httparse::Response { version: Some(version), code: Some(code), reason, headers } = parsed else {
             return Err(Malformed::Syntax);
         };
-        if status != httparse::Status::Complete(head.len()) || code < 100 || memchr::memchr(0, head).is_some() {
+        if status != httparse::Status::Complete(head.len()) || code < 100 || memchr::memchr(0, head).is_some()
+        {
             return Err(Malformed::Syntax);
         }
         let http_1_0 = version == 0;
