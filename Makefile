@@ -124,7 +124,9 @@ bench-operator: cluster ## Measure what the operator costs, by the number of Soc
 	cargo build --release --package socketio-operator
 	$(CLUSTER) run -- $(CURDIR)/target/debug/bench-operator $(BENCH)
 
-soak: fuzz cluster images ## Run what takes long: fuzzing, an hour of load, faults at every write
+soak: fuzz cluster images node-modules ## Run what takes long: fuzzing, an hour of load, faults at every write
+	$(call say,our parsers against those of hyper and Node - 20000 inputs each)
+	PROPTEST_CASES=20000 cargo test --package socketio-affinity-tests --test integration -- differential
 	$(call say,the long end-to-end tests on a real cluster - one of them takes $(SOAK_SECONDS) s)
 	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
 	SOAK_SECONDS=$(SOAK_SECONDS) $(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \

@@ -80,6 +80,7 @@ impl<H> WebSocket<H> {
     ///
     /// Thousands of these are idle at once. So this is no `async fn`, which would have room for its
     /// arguments twice, and what is not needed while a WebSocket is open is boxed.
+    #[allow(clippy::manual_async_fn, reason = "see above")]
     pub(super) fn run(mut self, force: CancellationToken) -> impl Future<Output = ()> {
         async move {
             let started = Instant::now();

@@ -1,0 +1,158 @@
+//! How the sidecar reads a stream, and what it writes on of it, in the steps of its connection loop.
+//!
+//! This is the only place of these tests that calls `http1` and `hop`. Bodies are followed twice, whole
+//! and byte by byte: the second finds the last byte that can have been passed on before a refusal.
+
+use socketio_sidecar_core::hop::{RequestHop, ResponseHop, write_request, write_response};
+use socketio_sidecar_core::http1::{Body, Framing, Header, Malformed, RequestHead, ResponseHead};
+use socketio_sidecar_core::http1::{find_head_end, header_slots};
+
+use super::reading::{End, Fields, Message, Reading};
+
+/// A stream as we read it.
+#[derive(Debug)]
+pub(super) struct Ours {
+    pub(super) reading: Reading,
+    /// What the next hop is sent of it. After a refusal, its last message is incomplete.
+    pub(super) onward: Vec<u8>,
+    /// Where the last complete message ends.
+    pub(super) used: usize,
+    /// The last message ends only with the connection.
+    pub(super) until_close: bool,
+}
+
+/// Reads requests, and writes them on as `hop` says.
+pub(super) fn requests(bytes: &[u8], hop: &RequestHop<'_>) -> Ours {
+    let mut ours = Ours::new();
+    let mut at = 0;
+    while ours.reading.end == End::Waiting && at < bytes.len() {
+        // One empty line before a request is ignored.
+        let empty = if bytes[at..].starts_with(b"\r\n") { 2 } else { 0 };
+        let head = &bytes[at + empty..];
+        let end = match find_head_end(head, 0) {
+            Ok(Some(end)) => end,
+            Ok(None) => break,
+            Err(why) => return ours.refused(why),
+        };
+        let mut slots = header_slots();
+        let head = match RequestHead::parse(&head[..end], &mut slots) {
+            Ok(head) => head,
+            Err(why) => return ours.refused(why),
+        };
+        at += empty + end;
+        write_request(&mut ours.onward, &head, hop);
+        let (body, complete) = match ours.follow(head.framing, &bytes[at..]) {
+            Ok((body, own, complete)) => {
+                at += own;
+                (body, complete)
+            }
+            Err(why) => return ours.refused(why),
+        };
+        if !complete {
+            break;
+        }
+        ours.used = at;
+        ours.reading.messages.push(Message {
+            start: [head.method.to_owned(), head.target.to_owned()],
+            http_1_0: head.http_1_0,
+            fields: fields(head.headers),
+            body,
+        });
+        if head.websocket {
+            ours.reading.end = End::Upgraded;
+        } else if !head.keep_alive {
+            ours.reading.end = End::Closed;
+        }
+    }
+    ours
+}
+
+/// Reads one answer and the interim ones before it, and writes them on as `hop` says. What stands
+/// behind it is not read: nothing was asked for.
+pub(super) fn answer(bytes: &[u8], to_head: bool, hop: &ResponseHop) -> Ours {
+    let mut ours = Ours::new();
+    let mut at = 0;
+    loop {
+        let end = match find_head_end(&bytes[at..], 0) {
+            Ok(Some(end)) => end,
+            Ok(None) => return ours,
+            Err(why) => return ours.refused(why),
+        };
+        let mut slots = header_slots();
+        let head = match ResponseHead::parse(&bytes[at..at + end], to_head, &mut slots) {
+            Ok(head) => head,
+            Err(why) => return ours.refused(why),
+        };
+        at += end;
+        write_response(&mut ours.onward, &head, hop);
+        let written = ours.onward.len();
+        let (body, own, complete) = match ours.follow(head.framing, &bytes[at..]) {
+            Ok(followed) => followed,
+            Err(why) => return ours.refused(why),
+        };
+        ours.until_close = head.framing == Framing::UntilClose;
+        if !complete && !ours.until_close {
+            return ours;
+        }
+        if hop.content_length.is_some() {
+            ours.onward.truncate(written);
+            ours.onward.extend_from_slice(&body);
+        }
+        at += own;
+        ours.used = at;
+        ours.reading.messages.push(Message {
+            start: [head.status.to_string(), head.reason.to_owned()],
+            http_1_0: head.http_1_0,
+            fields: fields(head.headers),
+            body,
+        });
+        if head.status == 101 {
+            ours.reading.end = End::Upgraded;
+            return ours;
+        }
+        if head.status >= 200 {
+            ours.reading.end = End::Closed;
+            return ours;
+        }
+    }
+}
+
+impl Ours {
+    fn new() -> Self {
+        let reading = Reading { messages: Vec::new(), end: End::Waiting };
+        Self { reading, onward: Vec::new(), used: 0, until_close: false }
+    }
+
+    fn refused(mut self, why: Malformed) -> Self {
+        self.reading.end = End::Refused(why.to_string());
+        self
+    }
+
+    /// Follows a body: its content, how many bytes are its own, and whether it is complete.
+    fn follow(&mut self, framing: Framing, bytes: &[u8]) -> Result<(Vec<u8>, usize, bool), Malformed> {
+        let mut content = Vec::new();
+        let mut body = Body::new(framing);
+        let whole = body.follow_data(bytes, |data| content.extend_from_slice(data));
+        let mut slowly = Body::new(framing);
+        let mut own = 0;
+        while own < bytes.len() && !slowly.is_complete() {
+            if let Err(why) = slowly.follow(&bytes[own..=own]) {
+                assert_eq!(whole, Err(why), "a body is refused byte by byte only");
+                break;
+            }
+            own += 1;
+        }
+        self.onward.extend_from_slice(&bytes[..own]);
+        let whole = whole?;
+        assert_eq!(
+            (whole, body.is_complete()),
+            (own, slowly.is_complete()),
+            "it depends on how a body is cut"
+        );
+        Ok((content, own, body.is_complete()))
+    }
+}
+
+fn fields(headers: &[Header<'_>]) -> Fields {
+    Fields::new(headers.iter().map(|field| (field.name, field.value)))
+}
