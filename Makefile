@@ -11,7 +11,7 @@ SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/socketio-affinity
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)/bin/cargo-deny
-NODE_PROGRAMS := examples/chat tests/load tests/integration/node
+NODE_PROGRAMS := examples/chat tests/load tests/integration/node tests/bench/node
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 FUZZ_TARGETS := request_head response_head chunked decision handshake websocket
 FUZZ_SECONDS := 300
@@ -113,7 +113,7 @@ $(CARGO_DENY):
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
 		cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)
 
-bench: prerequisites ## Measure what the sidecar costs, beside nginx, HAProxy and Envoy; nothing else should run
+bench: prerequisites tests/bench/node/node_modules/.package-lock.json ## Measure what the sidecar costs, beside nginx, HAProxy and Envoy; nothing else should run
 	$(call say,what the sidecar costs)
 	cargo build --release --package socketio-sidecar --package socketio-affinity-bench
 	target/release/bench --callgrind --report docs/performance.md $(BENCH)

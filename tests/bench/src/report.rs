@@ -5,6 +5,8 @@
 mod goals;
 mod numbers;
 mod plot;
+mod scale;
+mod systems;
 mod tables;
 
 use crate::results::Results;
@@ -36,7 +38,11 @@ pub(crate) fn page(results: &Results, plot: &str) -> String {
     page.push_str("\n## Goals\n\n");
     page.push_str(&goals::table(results));
     page.push_str(&format!("\n![CPU time per answer of each proxy]({plot})\n"));
-    for (title, text, table) in tables::all(results) {
+    let own = [
+        ("Whole systems", systems::text(results), systems::table(results)),
+        ("The number of pods", scale::text(), scale::table(results)),
+    ];
+    for (title, text, table) in tables::all(results).into_iter().chain(own) {
         if !table.is_empty() {
             page.push_str(&format!("\n## {title}\n\n{text}\n\n{table}"));
         }
@@ -69,5 +75,11 @@ const METHOD: &str = "
   busy requests. It counts from when a request was due, not from when it could be sent. *Added* is the difference to no
   proxy in the same round.
 - The clients of the sidecar have sids with tags, those of the other proxies the application's own.
+- Whole systems: servers and clients are programs for Node, the servers and sidecars on one core, the clients on the
+  other. Each is started afresh in each round and used until Node has compiled what it does often. The clients' own HTTP
+  agent stands in for the edge and picks the pod of each request, so that no proxy's time is in any of them. A message
+  counts from when it was sent, and each is sent when it is due, whatever became of those before. A WebSocket is one that
+  a client has upgraded to from polling, as most do; a connect over WebSocket is without polling.
+- The number of pods: the sidecar that is looked at has one core alone, all others share that of the load.
 - `tests/bench/src` says the rest, module by module.
 ";

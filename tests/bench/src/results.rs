@@ -6,8 +6,11 @@ use crate::measure::Sample;
 use crate::probe::memory::Footprint;
 use crate::probe::syscalls::Calls;
 use crate::probe::valgrind::Counted;
+use crate::scale::WorldSample;
 use crate::stats::Spread;
 use crate::subject::Subject;
+use crate::system::System;
+use crate::system::measure::SystemSample;
 use crate::work::{Cell, Loop, Work};
 
 /// A whole run.
@@ -27,6 +30,9 @@ pub(crate) struct Results {
     pub rounds: usize,
     /// How long each measurement counted, in seconds.
     pub counted: f64,
+    /// For how long the clients of a system talked, in seconds.
+    #[serde(default)]
+    pub talk: f64,
     /// What ran: subject, version, and where it is from.
     pub programs: Vec<(String, String, String)>,
     /// What was not measured, and why.
@@ -35,6 +41,12 @@ pub(crate) struct Results {
     pub rates: Vec<(String, u32)>,
     /// The measurements, by cell and subject; one for each round.
     pub series: Vec<Series>,
+    /// Whole systems, by name; one for each round.
+    #[serde(default)]
+    pub systems: Vec<SystemSeries>,
+    /// A sidecar among so many, by the world's name.
+    #[serde(default)]
+    pub scale: Vec<(String, WorldSample)>,
     /// Memory, by subject; one for each time that it was looked at.
     pub memory: Vec<(String, Vec<Footprint>)>,
     /// System calls, by subject and work.
@@ -54,7 +66,46 @@ pub(crate) struct Series {
     pub failure: Option<String>,
 }
 
+/// The rounds of one system.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SystemSeries {
+    pub system: String,
+    /// One for each round, where there is one.
+    pub samples: Vec<Option<SystemSample>>,
+    /// Why the last one is missing that is.
+    pub failure: Option<String>,
+}
+
 impl Results {
+    /// Adds what a round has brought of a system.
+    pub(crate) fn add_system(&mut self, system: System, sample: Result<SystemSample, String>) {
+        let at = self.systems.iter().position(|series| series.system == system.id());
+        let at = at.unwrap_or_else(|| {
+            let system = system.id().to_owned();
+            self.systems.push(SystemSeries { system, samples: Vec::new(), failure: None });
+            self.systems.len() - 1
+        });
+        if let Some(series) = self.systems.get_mut(at) {
+            series.failure = sample.as_ref().err().cloned().or(series.failure.take());
+            series.samples.push(sample.ok());
+        }
+    }
+
+    /// The series of this system.
+    pub(crate) fn system(&self, system: System) -> Option<&SystemSeries> {
+        self.systems.iter().find(|series| series.system == system.id())
+    }
+
+    /// What `value` makes of each round of this system.
+    pub(crate) fn of_system(
+        &self,
+        system: System,
+        value: impl Fn(&SystemSample) -> Option<f64>,
+    ) -> Vec<Option<f64>> {
+        let samples = self.system(system).map(|series| series.samples.as_slice()).unwrap_or_default();
+        samples.iter().map(|sample| sample.as_ref().and_then(&value)).collect()
+    }
+
     /// Adds what a round has brought.
     pub(crate) fn add(&mut self, cell: Cell, subject: Subject, sample: Result<Sample, String>) {
         let (cell, subject) = (cell.id(), subject.id());

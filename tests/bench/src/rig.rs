@@ -18,6 +18,7 @@ mod stream;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
@@ -154,6 +155,30 @@ impl Rig {
     pub(crate) fn rest(&mut self, time: Duration) -> Result<(), Failure> {
         let until = Instant::now() + time;
         self.drive(&mut Clients::none(), until, |_| false)
+    }
+
+    /// Serves the application until another thread has done `work`, which needs its answers.
+    pub(crate) fn serve<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let working = thread::spawn(work);
+        let until = Instant::now() + 4 * PATIENCE;
+        while !working.is_finished() {
+            self.rest(Duration::from_millis(1))?;
+            anyhow::ensure!(Instant::now() < until, "nothing came of it in {} s", 4 * PATIENCE.as_secs());
+        }
+        working.join().map_err(|_| anyhow::anyhow!("the thread that was to do it has failed"))
+    }
+
+    /// From now on the application lets polls wait, or answers those that wait and all that come.
+    pub(crate) fn hold_polls(&mut self, hold: bool) {
+        self.application.hold(hold);
+    }
+
+    /// How many polls wait.
+    pub(crate) fn held_polls(&self) -> usize {
+        self.application.held()
     }
 
     /// How many connections the application has.

@@ -1,12 +1,13 @@
 //! A run: find the programs, take the cores, pace the open loops, go through the rounds, look at what is
 //! outside them, write the report.
 
+mod plan;
 mod probes;
 mod rounds;
+mod systems;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,23 +15,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::cli::Cli;
 use crate::cores::{self, Cores, Hurry};
 use crate::interrupt;
-use crate::measure::Times;
 use crate::programs::Peer;
 use crate::progress::{minutes, say};
 use crate::report;
 use crate::results::Results;
 use crate::rig::Rig;
 use crate::subject::{Ground, Subject};
-use crate::work::{Cell, Loop};
-
-/// What is done, of all that could be.
-#[derive(Debug)]
-struct Plan {
-    subjects: Vec<Subject>,
-    cells: Vec<Cell>,
-    rounds: usize,
-    times: Times,
-}
+use crate::system;
+use crate::work::Loop;
+use plan::Plan;
 
 /// Does as the command line says.
 pub(crate) fn run(cli: &Cli) -> Result<()> {
@@ -41,7 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
             .with_context(|| format!("{} is not of this program", data.display()))?;
         return write(cli, &results);
     }
-    let mut plan = plan(cli)?;
+    let mut plan = Plan::new(cli)?;
     interrupt::listen()?;
     let began = std::time::Instant::now();
 
@@ -58,6 +51,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
             .join(" "),
         rounds: plan.rounds,
         counted: plan.times.counted.as_secs_f64(),
+        talk: plan.talk.as_secs_f64(),
         ..Results::default()
     };
     let ground = ground(cli, &mut plan, &mut results)?;
@@ -73,40 +67,15 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
 
     rounds::go(&mut rig, &ground, &plan, &mut results)?;
     if !cli.rounds_only {
-        let valgrind = cli.callgrind.then_some(cli.profiles.as_deref());
-        probes::go(&mut rig, &ground, &plan, valgrind, &mut results)?;
+        probes::scale(&mut rig, &ground, &plan, &mut results)?;
+        if !plan.subjects.is_empty() {
+            let valgrind = cli.callgrind.then_some(cli.profiles.as_deref());
+            probes::go(&mut rig, &ground, &plan, valgrind, &mut results)?;
+        }
     }
     drop(rig);
     say(format_args!("measured in {}", minutes(began.elapsed())));
     write(cli, &results)
-}
-
-fn plan(cli: &Cli) -> Result<Plan> {
-    let mut subjects = Subject::ALL.to_vec();
-    if !cli.only.is_empty() {
-        for id in &cli.only {
-            if Subject::named(id).is_none() {
-                let all: Vec<&str> = Subject::ALL.iter().map(|subject| subject.id()).collect();
-                bail!("--only {id}: there is no such subject; these are: {}", all.join(", "));
-            }
-        }
-        subjects.retain(|subject| cli.only.iter().any(|id| id == subject.id()));
-    }
-    let mut cells = Cell::ALL.to_vec();
-    if !cli.work.is_empty() {
-        cells.retain(|cell| cli.work.iter().any(|part| cell.id().contains(part)));
-    }
-    if cells.is_empty() {
-        let all: Vec<String> = Cell::ALL.iter().map(|cell| cell.id()).collect();
-        bail!("--work {}: there is no such work; these are: {}", cli.work.join(","), all.join(", "));
-    }
-    let (warm_up, counted) = if cli.quick { (100, 400) } else { (400, 2000) };
-    Ok(Plan {
-        subjects,
-        cells,
-        rounds: cli.rounds.map_or(if cli.quick { 2 } else { 5 }, usize::from),
-        times: Times { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
-    })
 }
 
 /// Finds all programs, and leaves out of the plan what cannot be had.
@@ -136,6 +105,19 @@ fn ground(cli: &Cli, plan: &mut Plan, results: &mut Results) -> Result<Ground> {
                 plan.subjects.retain(|subject| *subject != Subject::Peer(peer));
             }
         }
+    }
+    if !plan.systems.is_empty() {
+        match system::missing() {
+            None => results.programs.extend(system::programs()?),
+            Some(why) => {
+                say(format_args!("not measured: {why}"));
+                results.missing.push(why.to_owned());
+                plan.systems.clear();
+            }
+        }
+    }
+    if plan.is_empty() {
+        bail!("nothing is left to measure: {}", results.missing.join("; "));
     }
     results.programs.insert(0, ("sidecar".to_owned(), version(&sidecar)?, "this repository".to_owned()));
     let network = 64 + u8::try_from(std::process::id() % 128)?;

@@ -3,8 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -25,17 +23,8 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Opens sessions with their owner.
     pub(crate) fn open(rig: &mut Rig, running: &Running) -> Result<Self> {
-        // The application is served by this thread, so another one has to wait for its answers.
         let owner = running.owner;
-        let asking = thread::spawn(move || ask(owner));
-        let until = Instant::now() + 4 * PATIENCE;
-        while !asking.is_finished() {
-            rig.rest(Duration::from_millis(1))?;
-            if Instant::now() > until {
-                bail!("{} does not open sessions", running.subject.title());
-            }
-        }
-        let Ok(sids) = asking.join() else { bail!("the thread that opens sessions has failed") };
+        let sids = rig.serve(move || ask(owner, COUNT))?;
         let sids = sids.with_context(|| format!("{} opens no session", running.subject.title()))?;
         let tagged = sids.iter().all(|sid| sid.contains('.'));
         if tagged != matches!(running.subject, Subject::Local | Subject::Forwarded) {
@@ -54,13 +43,14 @@ impl Sessions {
     }
 }
 
-fn ask(owner: SocketAddr) -> Result<Vec<String>> {
+/// Opens so many sessions with this owner, which must be served meanwhile.
+pub(crate) fn ask(owner: SocketAddr, count: usize) -> Result<Vec<String>> {
     let mut socket = TcpStream::connect_timeout(&owner, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let request = text::handshake(&owner.to_string());
-    let mut sids = Vec::with_capacity(COUNT);
+    let mut sids = Vec::with_capacity(count);
     let mut buffer = [0; 16 * 1024];
-    while sids.len() < COUNT {
+    while sids.len() < count {
         socket.write_all(&request)?;
         let (mut length, mut sid) = (0, None);
         // The answer ends with the open packet's brace.

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 /// The value below or at which `percent` of the sorted values are, or `None` of no values.
-pub(crate) fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
+#[must_use]
+pub fn percentile<T: Copy + Ord>(sorted: &[T], percent: usize) -> Option<T> {
     debug_assert!(sorted.is_sorted());
     let rank = (percent * sorted.len()).div_ceil(100);
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
@@ -15,7 +16,7 @@ pub(crate) fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
 
 /// The median of the rounds, and how far they lie apart.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Spread {
+pub struct Spread {
     /// The middle one, or the mean of the middle two.
     pub median: f64,
     /// The least.
@@ -26,7 +27,7 @@ pub(crate) struct Spread {
 
 impl Spread {
     /// Of these values, or `None` where there are none.
-    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         let (least, greatest) = (*values.first()?, *values.last()?);
@@ -41,7 +42,8 @@ impl Spread {
 
     /// Of the ratios of two measurements that were made in the same rounds. A round that lacks either
     /// does not count.
-    pub(crate) fn of_ratios(of: &[Option<f64>], to: &[Option<f64>]) -> Option<Self> {
+    #[must_use]
+    pub fn of_ratios(of: &[Option<f64>], to: &[Option<f64>]) -> Option<Self> {
         Self::of(of.iter().zip(to).filter_map(|(of, to)| Some((*of)? / (*to)?)))
     }
 }
@@ -59,7 +61,7 @@ mod tests {
         assert_eq!(percentile(&values, 0), Some(1));
         assert_eq!(percentile(&[7], 99), Some(7));
         assert_eq!(percentile(&[1, 1000], 99), Some(1000));
-        assert_eq!(percentile(&[], 50), None);
+        assert_eq!(percentile::<u64>(&[], 50), None);
     }
 
     #[test]

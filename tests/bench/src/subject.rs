@@ -1,6 +1,6 @@
 //! What is measured: our sidecar in each of its roles, its peers, and no proxy at all.
 
-mod ours;
+pub(crate) mod ours;
 mod peers;
 mod process;
 
@@ -73,11 +73,6 @@ impl Subject {
             Self::Peer(Peer::Envoy) => "Envoy",
         }
     }
-
-    /// By its id.
-    pub(crate) fn named(id: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|subject| subject.id() == id)
-    }
 }
 
 /// What all of them are started with.
@@ -106,7 +101,8 @@ impl Ground {
         self.descriptors.saturating_sub(200) / 2
     }
 
-    fn ip(&self, third: u8, fourth: u8) -> IpAddr {
+    /// An address of this run. Subjects have those whose third byte is below 16.
+    pub(crate) fn ip(&self, third: u8, fourth: u8) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(127, self.network, third, fourth))
     }
 
@@ -166,21 +162,26 @@ impl Running {
     }
 
     fn wait_until_it_serves(&mut self) -> Result<()> {
-        // A program under valgrind takes long to start.
-        let until = Instant::now() + Duration::from_secs(120);
         // The application's listener is there already, and takes this without being served meanwhile.
-        for address in [self.entry, self.owner] {
-            while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
-                interrupt::check()?;
-                for process in &mut self.processes {
-                    process.check()?;
-                }
-                if Instant::now() > until {
-                    bail!("{} does not listen on {address}", self.subject.title());
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
-        Ok(())
+        wait_until_they_listen(&[self.entry, self.owner], &mut self.processes)
     }
+}
+
+/// Waits until connections are taken at all of these addresses, as long as these processes live.
+pub(crate) fn wait_until_they_listen(addresses: &[SocketAddr], processes: &mut [Process]) -> Result<()> {
+    // A program under valgrind takes long to start.
+    let until = Instant::now() + Duration::from_secs(120);
+    for address in addresses {
+        while TcpStream::connect_timeout(address, Duration::from_secs(1)).is_err() {
+            interrupt::check()?;
+            for process in &mut *processes {
+                process.check()?;
+            }
+            if Instant::now() > until {
+                bail!("nobody listens on {address} after two minutes");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    Ok(())
 }

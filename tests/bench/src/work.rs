@@ -136,11 +136,17 @@ impl Work {
     /// What clients of these sessions send.
     pub(crate) fn script(self, host: &str, sids: &[String]) -> Script {
         let each = |bytes: &dyn Fn(&str) -> Bytes| sids.iter().map(|sid| bytes(sid)).collect::<Vec<_>>();
-        let http = |messages| Script { upgrades: Vec::new(), messages, reconnect: self == Self::Churn };
+        let http = |messages| Script {
+            upgrades: Vec::new(),
+            messages,
+            reconnect: self == Self::Churn,
+            in_turn: false,
+        };
         let echo = |length| Script {
             upgrades: each(&|sid| text::upgrade(host, sid)),
             messages: vec![Rc::from([frame::header(length, true), text::message(length)].concat())],
             reconnect: false,
+            in_turn: false,
         };
         match self {
             Self::PollSmall | Self::Churn | Self::SlowReaders => {

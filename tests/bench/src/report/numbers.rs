@@ -33,7 +33,8 @@ pub(super) fn ratio(spread: Option<Spread>) -> String {
     }
 }
 
-fn grouped(value: f64) -> String {
+/// A whole number.
+pub(super) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {

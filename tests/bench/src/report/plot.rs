@@ -1,11 +1,11 @@
-//! The plot: CPU time per answer, as a ratio to HAProxy where it is there, bar by bar. Written as SVG by
-//! hand; it is but rectangles, lines and text.
+//! The plot: CPU time per answer, as a ratio to HAProxy where it is there, bar by bar.
 
 use super::numbers::ratio;
 use crate::programs::Peer;
 use crate::results::Results;
 use crate::stats::Spread;
 use crate::subject::Subject;
+use crate::svg::{Anchor, Picture};
 use crate::work::{Loop, Work};
 
 const WORKS: [Work; 7] = [
@@ -37,7 +37,16 @@ const LONGEST: f64 = 3.0;
 
 /// The whole picture.
 pub(crate) fn plot(results: &Results) -> String {
-    let mut body = String::new();
+    let mut picture = Picture::default();
+    let title = "CPU time per answer, as a ratio to HAProxy: median, least and greatest round";
+    picture.text(20.0, 20.0, Anchor::Start, title);
+    let mut left = 20.0;
+    for (subject, colour) in BARS {
+        picture.bar((left, 34.0), (12.0, 12.0), colour);
+        picture.text(left + 18.0, 44.0, Anchor::Start, subject.title());
+        // A letter is some 7 wide.
+        left += 50.0 + 7.0 * subject.title().len() as f64;
+    }
     let mut y = TOP;
     for work in WORKS {
         let reference = results.cpu(work, Loop::Closed, REFERENCE);
@@ -45,68 +54,35 @@ pub(crate) fn plot(results: &Results) -> String {
             .iter()
             .filter_map(|(subject, colour)| {
                 let cpu = results.cpu(work, Loop::Closed, *subject);
-                Some((*subject, *colour, Spread::of_ratios(&cpu, &reference)?))
+                Some((*colour, Spread::of_ratios(&cpu, &reference)?))
             })
             .collect();
         if bars.is_empty() {
             continue;
         }
         let middle = y + BAR * bars.len() as f64 / 2.0 + 4.0;
-        body.push_str(&text(LEFT - 10.0, middle, "end", work.title()));
-        for (_, colour, spread) in &bars {
-            body.push_str(&bar(y, colour, *spread));
+        picture.text(LEFT - 10.0, middle, Anchor::End, work.title());
+        for (colour, spread) in &bars {
+            bar(&mut picture, y, colour, *spread);
             y += BAR;
         }
         y += GAP;
     }
-    let height = y + 8.0;
     let one = x(1.0);
-    let mut left = 20.0;
-    let legend: String = BARS
-        .iter()
-        .map(|(subject, colour)| {
-            let at = left;
-            // A letter is some 7 wide.
-            left += 50.0 + 7.0 * subject.title().len() as f64;
-            format!("<rect x=\"{at}\" y=\"34\" width=\"12\" height=\"12\" fill=\"{colour}\"/>")
-                + &text(at + 18.0, 44.0, "start", subject.title())
-        })
-        .collect();
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
-         font-size=\"12\" fill=\"#222\">\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n{}{legend}\n\
-         <line x1=\"{one}\" x2=\"{one}\" y1=\"{}\" y2=\"{}\" stroke=\"#999\" stroke-dasharray=\"3 3\"/>\n{body}</svg>\n",
-        text(
-            20.0,
-            20.0,
-            "start",
-            "CPU time per answer, as a ratio to HAProxy: median, least and greatest round"
-        ),
-        TOP - 6.0,
-        height - 16.0,
-    )
+    picture.dashed((one, TOP - 6.0), (one, y - 8.0), "#999");
+    picture.finish(WIDTH, y + 8.0)
 }
 
 fn x(value: f64) -> f64 {
     LEFT + value.clamp(0.0, LONGEST) / LONGEST * (WIDTH - LEFT - RIGHT)
 }
 
-fn bar(y: f64, colour: &str, spread: Spread) -> String {
-    let (start, end) = (x(0.0), x(spread.median));
-    let (least, greatest, middle) = (x(spread.least), x(spread.greatest), y + BAR / 2.0);
-    format!(
-        "<rect x=\"{start:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\
-         <line x1=\"{least:.1}\" x2=\"{greatest:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\" stroke=\"#222\"/>{}\n",
-        y + 1.0,
-        end - start,
-        BAR - 2.0,
-        text(end.max(greatest) + 6.0, middle + 4.0, "start", &ratio(Some(spread))),
-    )
-}
-
-/// The texts are this program's own, and hold nothing to be escaped.
-fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
-    format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>\n")
+fn bar(picture: &mut Picture, y: f64, colour: &str, spread: Spread) {
+    let (start, end, middle) = (x(0.0), x(spread.median), y + BAR / 2.0);
+    let (least, greatest) = (x(spread.least), x(spread.greatest));
+    picture.bar((start, y + 1.0), (end - start, BAR - 2.0), colour);
+    picture.line((least, middle), (greatest, middle), "#222");
+    picture.text(end.max(greatest) + 6.0, middle + 4.0, Anchor::Start, &ratio(Some(spread)));
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ const PROXIES: [Subject; 7] = [
 type Pick = fn(&Sample) -> Option<f64>;
 
 /// Title, text and table of each section; the table is empty where nothing was measured.
-pub(super) fn all(results: &Results) -> Vec<(&'static str, &'static str, String)> {
-    vec![
+pub(super) fn all(results: &Results) -> Vec<(&'static str, String, String)> {
+    let sections = [
         (
             "CPU time",
             "Microseconds of the proxy's CPU time per answer, and per echoed message; of a forwarded hit, of both sidecars.",
@@ -57,10 +57,12 @@ pub(super) fn all(results: &Results) -> Vec<(&'static str, &'static str, String)
             "Per answer in user space, with one client, by valgrind.",
             instructions(results),
         ),
-    ]
+    ];
+    sections.map(|(title, text, table): (_, &str, _)| (title, text.to_owned(), table)).into()
 }
 
-fn head(first: &str, columns: impl IntoIterator<Item = String>) -> String {
+/// The head of a table.
+pub(super) fn head(first: &str, columns: impl IntoIterator<Item = String>) -> String {
     let columns: Vec<String> = columns.into_iter().collect();
     format!("| {first} | {} |\n| --- |{}\n", columns.join(" | "), " --- |".repeat(columns.len()))
 }

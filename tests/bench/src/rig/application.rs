@@ -29,6 +29,8 @@ struct Answers {
     posted: Bytes,
     switching: Bytes,
     handshakes: u64,
+    /// Polls wait, as they do where there is nothing to say.
+    hold: bool,
     /// What a WebSocket says next, made anew from each read. Shared, so that idle ones hold nothing.
     echo: Vec<u8>,
 }
@@ -37,6 +39,8 @@ struct Answers {
 struct Connection {
     stream: Stream,
     speaks: Speaks,
+    /// The poll that is held.
+    held: Option<Size>,
 }
 
 #[derive(Debug)]
@@ -61,6 +65,7 @@ impl Application {
             posted,
             switching: text::switching(),
             handshakes: 0,
+            hold: false,
             echo: Vec::new(),
         };
         Ok(Self { listener: socket.into(), connections: Vec::new(), free: Vec::new(), answers })
@@ -72,6 +77,25 @@ impl Application {
 
     pub(super) fn connections(&self) -> usize {
         self.connections.len() - self.free.len()
+    }
+
+    /// From now on lets polls wait, or answers those that wait and all that come.
+    pub(super) fn hold(&mut self, hold: bool) {
+        self.answers.hold = hold;
+        if hold {
+            return;
+        }
+        for connection in self.connections.iter_mut().flatten() {
+            if let Some(size) = connection.held.take() {
+                // A connection that has ended is noticed when its event comes.
+                let _ = connection.stream.send(self.answers.poll(size));
+            }
+        }
+    }
+
+    /// How many polls wait.
+    pub(super) fn held(&self) -> usize {
+        self.connections.iter().flatten().filter(|connection| connection.held.is_some()).count()
     }
 
     /// Takes one connection; the listener is level-triggered and comes again for the next.
@@ -88,7 +112,7 @@ impl Application {
         let stream = Stream::new(socket)?;
         epoll.add(&stream, Side::Application, index)?;
         if let Some(slot) = self.connections.get_mut(index) {
-            *slot = Some(Connection { stream, speaks: Speaks::Http(Reader::default()) });
+            *slot = Some(Connection { stream, speaks: Speaks::Http(Reader::default()), held: None });
         }
         Ok(())
     }
@@ -129,13 +153,17 @@ impl Connection {
     }
 
     fn answer(&mut self, answers: &mut Answers, read: &[u8]) -> Result<bool, Malformed> {
-        let stream = &mut self.stream;
+        let (stream, held) = (&mut self.stream, &mut self.held);
         match &mut self.speaks {
             Speaks::Http(reader) => {
                 let (mut sent, mut switched) = (Ok(()), false);
                 reader.feed(read, |request| {
                     let now = match request {
                         Request::Handshake => stream.send_copied(&answers.handshake()),
+                        Request::Poll(size) if answers.hold => {
+                            *held = Some(size);
+                            Ok(())
+                        }
                         Request::Poll(size) => stream.send(answers.poll(size)),
                         Request::Post => stream.send(&answers.posted),
                         Request::Upgrade => {

@@ -39,6 +39,8 @@ pub(crate) struct Script {
     pub messages: Vec<Bytes>,
     /// On a new connection each time.
     pub reconnect: bool,
+    /// Each message is the next one in turn, whoever sends it; else each client has one of its own.
+    pub in_turn: bool,
 }
 
 /// What the client with this index sends.
@@ -81,6 +83,7 @@ pub(crate) struct Clients {
     slow: VecDeque<usize>,
     slow_at: Instant,
     steps: u64,
+    sent: usize,
     under_way: usize,
     tally: Tally,
 }
@@ -101,6 +104,7 @@ impl Clients {
             slow: VecDeque::new(),
             slow_at: Instant::now(),
             steps: 0,
+            sent: 0,
             under_way: 0,
             tally: Tally::default(),
         }
@@ -108,7 +112,7 @@ impl Clients {
 
     /// Nobody.
     pub(crate) fn none() -> Self {
-        let script = Script { upgrades: Vec::new(), messages: Vec::new(), reconnect: false };
+        let script = Script { upgrades: Vec::new(), messages: Vec::new(), reconnect: false, in_turn: false };
         Self { target: None, ..Self::new(SocketAddr::from(([127, 0, 0, 1], 0)), script, 0, Pace::Once) }
     }
 
@@ -261,13 +265,21 @@ impl Clients {
         Ok(())
     }
 
+    /// What the client with this index sends next.
+    fn message(&mut self, index: usize) -> Option<Bytes> {
+        let next = if self.script.in_turn { self.sent } else { index };
+        self.sent = self.sent.wrapping_add(1);
+        of(&self.script.messages, next).cloned()
+    }
+
     fn send(&mut self, index: usize, due: Option<Instant>) -> Result<(), Failure> {
+        let message = self.message(index);
         if let Some(client) = self.clients.get_mut(index)
-            && let Some(message) = of(&self.script.messages, index)
+            && let Some(message) = message
         {
             client.due = due;
             client.used = true;
-            client.stream.send(message)?;
+            client.stream.send(&message)?;
             self.under_way += 1;
         }
         Ok(())
@@ -285,9 +297,9 @@ impl Clients {
             self.opening += 1;
         } else if matches!(self.pace, Pace::Open(_)) {
             self.idle.push_back(index);
-        } else if let Some(message) = of(&self.script.messages, index) {
+        } else if let Some(message) = self.message(index) {
             client.used = true;
-            client.stream.send(message)?;
+            client.stream.send(&message)?;
             self.under_way += 1;
         }
         Ok(client)

@@ -18,7 +18,7 @@ use crate::work::Work;
 const WORKS: [Work; 2] = [Work::PollSmall, Work::EchoSmall];
 /// How many clients there are while system calls are counted.
 const CLIENTS: [usize; 2] = [1, 32];
-/// How often memory is looked at: it hardly varies.
+/// How often memory is looked at, and a sidecar among few and many: they hardly vary.
 const LOOKS: usize = 3;
 
 /// Looks at all of it, and with `valgrind` at instructions too, whose profiles it may name a place for.
@@ -88,6 +88,29 @@ pub(super) fn go(
                     Err(error) => missed(results, &progress, "instructions", *subject, &error)?,
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// Looks at what a sidecar costs among few and among many.
+pub(super) fn scale(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Results) -> Result<()> {
+    if plan.worlds.is_empty() {
+        return Ok(());
+    }
+    let looks = if results.quick { 1 } else { LOOKS };
+    let mut progress = Progress::new(plan.worlds.len() * 2 + looks + 1);
+    progress.say(format_args!("a sidecar among 3 and among 300"));
+    let step = |what: &str| progress.step(format_args!("{what}"));
+    match crate::scale::look(rig, ground, &plan.worlds, looks, plan.times.counted / 2, step) {
+        Ok(samples) => {
+            results.scale = samples.into_iter().map(|(world, it)| (world.id().to_owned(), it)).collect();
+        }
+        Err(error) => {
+            interrupt::check()?;
+            let why = format!("a sidecar among 3 and among 300: {error:#}");
+            progress.say(format_args!("not measured: {why}"));
+            results.missing.push(why);
         }
     }
     Ok(())

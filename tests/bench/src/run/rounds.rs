@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{PACER, Plan};
+use super::{PACER, Plan, systems};
 use crate::interrupt;
 use crate::measure::{Times, measure};
 use crate::programs::Peer;
@@ -29,8 +29,12 @@ pub(super) fn go(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Resu
     results.rates = rates.iter().map(|(work, rate)| (work.title().to_owned(), *rate)).collect();
 
     let measured = |cell: Cell| plan.subjects.iter().copied().filter(move |subject| cell.concerns(*subject));
-    let steps = plan.rounds * plan.cells.iter().map(|cell| measured(*cell).count()).sum::<usize>();
+    let cells = plan.cells.iter().map(|cell| measured(*cell).count()).sum::<usize>();
+    let steps = plan.rounds * (cells + plan.systems.len());
     let mut progress = Progress::new(steps);
+    if steps == 0 {
+        return Ok(());
+    }
     for round in 0..plan.rounds {
         progress.say(format_args!("round {} of {}", round + 1, plan.rounds));
         let mut running = Vec::new();
@@ -63,6 +67,9 @@ pub(super) fn go(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Resu
                 results.add(*cell, running.subject, sample);
             }
         }
+        // Ended, so that they are not beside what follows.
+        drop(running);
+        systems::go(ground, plan, round, &mut progress, results)?;
     }
     Ok(())
 }

@@ -1,12 +1,71 @@
-//! The sidecar, in each of its roles.
+//! The sidecar: how it is started, and its roles among the subjects.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use super::{Ground, Process, Running, Subject};
+use crate::cores::Core;
+
+/// Where a sidecar listens for clients, and where its metrics are.
+const CLIENTS: u16 = 7900;
+const ADMIN: u16 = 7902;
+
+/// One sidecar: the pod it stands in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pod {
+    /// Its IP.
+    pub ip: IpAddr,
+    /// Where its application listens.
+    pub app: SocketAddr,
+}
+
+impl Pod {
+    /// Where clients connect.
+    pub(crate) fn clients(self) -> SocketAddr {
+        SocketAddr::new(self.ip, CLIENTS)
+    }
+
+    /// Where metrics are.
+    pub(crate) fn admin(self) -> SocketAddr {
+        SocketAddr::new(self.ip, ADMIN)
+    }
+
+    /// The command of its sidecar, with a configuration of [`init`].
+    pub(crate) fn sidecar(self, ground: &Ground, config: &Path) -> Vec<OsString> {
+        let options: [(&str, OsString); 8] = [
+            ("--app", self.app.to_string().into()),
+            ("--pod-ip", self.ip.to_string().into()),
+            ("--pod-uid", format!("bench-{}", self.ip).into()),
+            ("--config-dir", config.into()),
+            ("--listen", self.clients().to_string().into()),
+            ("--admin-listen", self.admin().to_string().into()),
+            ("--max-connections", ground.connections().to_string().into()),
+            ("--log", "error".into()),
+        ];
+        let options = options.into_iter().flat_map(|(name, value)| [name.into(), value]);
+        std::iter::once(ground.sidecar.clone().into()).chain(options).collect()
+    }
+}
+
+/// Makes a configuration for sidecars of one cluster, and returns where it is.
+pub(crate) fn init(ground: &Ground, mode: &str, directory: &Path) -> Result<PathBuf> {
+    let config = directory.join("config");
+    let made = Command::new(&ground.sidecar)
+        .args(["init", "--cluster", "bench", "--mode", mode])
+        .arg(&config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .with_context(|| format!("{} cannot be run", ground.sidecar.display()))?;
+    if !made.success() {
+        bail!("`socketio-sidecar init` failed; see its message above");
+    }
+    Ok(config)
+}
 
 pub(super) fn start(
     ground: &Ground,
@@ -21,47 +80,21 @@ pub(super) fn start(
         _ => "enforce",
     };
     let directory = running.directory.path().to_owned();
-    let config = directory.join("config");
-    let made = Command::new(&ground.sidecar)
-        .args(["init", "--cluster", "bench", "--mode", mode])
-        .arg(&config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .with_context(|| format!("{} cannot be run", ground.sidecar.display()))?;
-    if !made.success() {
-        bail!("`socketio-sidecar init` failed; see its message above");
-    }
+    let config = init(ground, mode, &directory)?;
 
     // The owner of a forwarded hit is a second one.
-    let places: &[(u8, &'static str)] = match role {
+    let places: &[(u8, &str)] = match role {
         Subject::Forwarded => &[(1, "the sidecar"), (2, "the owner's sidecar")],
         _ => &[(1, "the sidecar")],
     };
     for (fourth, name) in places {
-        let ip = ground.ip(third, *fourth);
-        let arguments: [OsString; 16] = [
-            "--app".into(),
-            ground.application().to_string().into(),
-            "--pod-ip".into(),
-            ip.to_string().into(),
-            "--pod-uid".into(),
-            format!("bench-{fourth}").into(),
-            "--config-dir".into(),
-            config.clone().into(),
-            "--listen".into(),
-            SocketAddr::new(ip, 7900).to_string().into(),
-            "--admin-listen".into(),
-            SocketAddr::new(ip, 7902).to_string().into(),
-            "--max-connections".into(),
-            ground.connections().to_string().into(),
-            "--log".into(),
-            "error".into(),
-        ];
-        let command = wrapper.iter().cloned().chain([ground.sidecar.clone().into()]).chain(arguments);
-        running.processes.push(Process::start(name, ground.cores, &directory, command)?);
-        running.owner = SocketAddr::new(ip, 7900);
+        let pod = Pod { ip: ground.ip(third, *fourth), app: ground.application() };
+        let command = wrapper.iter().cloned().chain(pod.sidecar(ground, &config));
+        running.processes.push(Process::start(*name, ground.cores, Core::Proxy, &directory, command)?);
+        if *fourth == 1 {
+            running.entry = pod.clients();
+        }
+        running.owner = pod.clients();
     }
-    running.entry = SocketAddr::new(ground.ip(third, 1), 7900);
     Ok(())
 }

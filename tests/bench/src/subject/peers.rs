@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 
 use super::{Ground, Process, Running};
+use crate::cores::Core;
 use crate::programs::Peer;
 
 pub(super) fn start(
@@ -58,7 +59,7 @@ pub(super) fn start(
         ],
     };
     let command = wrapper.iter().chain(&program.command).cloned().chain(arguments);
-    running.processes.push(Process::start(peer.name(), ground.cores, &directory, command)?);
+    running.processes.push(Process::start(peer.name(), ground.cores, Core::Proxy, &directory, command)?);
     Ok(())
 }
 

@@ -1,33 +1,59 @@
-//! A proxy's process, which ends with the run: by being dropped, and where `setpriv` is there even when
-//! this program is killed.
+//! A process that was started, which ends with the run: by being dropped, and where `setpriv` is there even
+//! when this program is killed.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cores::Cores;
+use crate::cores::{Core, Cores};
 use crate::programs;
 
 /// A running program.
 #[derive(Debug)]
 pub(crate) struct Process {
-    name: &'static str,
+    name: String,
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts `command` on the proxy's core. What it prints goes into a file of `directory`.
-    pub(super) fn start(
-        name: &'static str,
+    /// Starts `command` on `core`. What it prints goes into a file of `directory`.
+    pub(crate) fn start(
+        name: impl Into<String>,
         cores: Cores,
+        core: Core,
         directory: &Path,
         command: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self> {
+        Self::spawn(name.into(), cores, core, directory, command, false)
+    }
+
+    /// As [`Self::start`], but with pipes to tell it what to do and to read what it answers.
+    pub(crate) fn start_talking(
+        name: impl Into<String>,
+        cores: Cores,
+        core: Core,
+        directory: &Path,
+        command: impl IntoIterator<Item = OsString>,
+    ) -> Result<(Self, ChildStdin, ChildStdout)> {
+        let mut process = Self::spawn(name.into(), cores, core, directory, command, true)?;
+        let pipes = process.child.stdin.take().zip(process.child.stdout.take());
+        let (stdin, stdout) = pipes.context("both are pipes")?;
+        Ok((process, stdin, stdout))
+    }
+
+    fn spawn(
+        name: String,
+        cores: Cores,
+        core: Core,
+        directory: &Path,
+        command: impl IntoIterator<Item = OsString>,
+        talks: bool,
     ) -> Result<Self> {
         let mut command: Vec<OsString> = command.into_iter().collect();
         if let Some(setpriv) = programs::in_path("setpriv") {
@@ -36,9 +62,11 @@ impl Process {
         let log = directory.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
         let mut start = Command::new(command.first().context("a command is never empty")?);
-        start.args(command.get(1..).unwrap_or_default());
-        start.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).current_dir(directory);
-        let child = cores.on_proxy(|| start.spawn())?.with_context(|| format!("{name} cannot be started"))?;
+        start.args(command.get(1..).unwrap_or_default()).current_dir(directory);
+        // Programs of ours end when their input does, so it stays open as long as they are wanted.
+        start.stdin(Stdio::piped()).stderr(output.try_clone()?);
+        start.stdout(if talks { Stdio::piped() } else { output.into() });
+        let child = cores.on(core, || start.spawn())?.with_context(|| format!("{name} cannot be started"))?;
         Ok(Self { name, child, log })
     }
 
