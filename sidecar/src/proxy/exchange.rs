@@ -118,9 +118,12 @@ impl<'c> Exchange<'c> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
         loop {
+            // Each goes on until it waits for something that wakes this task, except that no more of the
+            // answer is received while some of it is still to be sent.
             let sent = self.send_request(cx)?;
-            let heard = self.watch_client(cx)?;
-            let answered = self.receive_answer(cx)? | self.send_answer(cx)?;
+            self.watch_client(cx)?;
+            let received = self.receive_answer(cx)?;
+            let passed = self.send_answer(cx)?;
             if self.to_client.is_empty() {
                 match self.phase {
                     Phase::Switched(messages) => return Poll::Ready(Ok(Outcome::Switched(messages))),
@@ -131,10 +134,10 @@ impl<'c> Exchange<'c> {
             if sent {
                 self.request_alarm.progress();
             }
-            if answered {
+            if received || passed {
                 self.answer_alarm.progress();
             }
-            if !(sent || heard || answered) {
+            if !passed {
                 break;
             }
         }
@@ -215,21 +218,21 @@ impl<'c> Exchange<'c> {
     /// Notices when the client goes away while it waits. What it says meanwhile, the beginning of its
     /// next request, is kept, up to the length of a head. Beyond that it could no longer be noticed that
     /// it goes, so such a client is let go itself.
-    fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
-        let mut progress = false;
+    fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         while self.request.body.is_complete() && !self.phase.is_over() {
             if self.client.inbox().len() >= MAX_HEAD {
                 return Err(Failure::Flooded);
             }
             match self.client.poll_fill(cx, MAX_HEAD) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(read)) if read > 0 => progress = true,
+                Poll::Ready(Ok(read)) if read > 0 => {}
                 Poll::Ready(_) => return Err(Failure::ClientGone),
             }
         }
-        Ok(progress)
+        Ok(())
     }
 
+    /// True when all that waited was sent.
     fn send_answer(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         if self.to_client.is_empty() {
             return Ok(false);

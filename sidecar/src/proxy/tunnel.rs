@@ -147,17 +147,19 @@ impl Tunnel {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let up = self.up.poll(&mut self.client, &mut self.onward, cx, |bytes| Some(bytes.len()));
+            // Each goes on until it waits for something that wakes this task.
+            self.up.poll(&mut self.client, &mut self.onward, cx, |bytes| Some(bytes.len()));
             let (said, farewell) = (&mut self.said, self.farewell);
             let tell = |bytes: &[u8]| tell(said, farewell, bytes);
-            let down = self.down.poll(&mut self.onward, &mut self.client, cx, tell) | self.poll_farewell(cx);
+            self.down.poll(&mut self.onward, &mut self.client, cx, tell);
+            let has_changed = self.poll_farewell(cx);
             if self.up.is_over() {
                 return Poll::Ready(if self.has_finished() { End::Closed } else { End::Client });
             }
             if self.down.is_over() || (self.up.broken && self.down.broken) {
                 return Poll::Ready(End::Onward);
             }
-            if !up && !down {
+            if !has_changed {
                 break;
             }
         }
@@ -199,16 +201,16 @@ impl Direction {
         self.ended && !self.broken && self.outbox.is_empty()
     }
 
-    /// Passes what there is, as much of it as `tell` says; true when something moved. A side that takes
-    /// no more may still have something to say, which the other direction delivers before the tunnel
-    /// ends.
+    /// Passes what there is, as much of it as `tell` says, until it waits for either side. A side that
+    /// takes no more may still have something to say, which the other direction delivers before the
+    /// tunnel ends.
     fn poll(
         &mut self,
         from: &mut Conn,
         to: &mut Conn,
         cx: &mut Context<'_>,
         mut tell: impl FnMut(&[u8]) -> Option<usize>,
-    ) -> bool {
+    ) {
         let mut progress = false;
         while !self.broken {
             if !self.outbox.is_empty() {
@@ -236,7 +238,6 @@ impl Direction {
         if progress {
             self.alarm.progress();
         }
-        progress
     }
 
     fn poll_stalled(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
