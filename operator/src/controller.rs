@@ -27,6 +27,7 @@ mod pass;
 mod patch_status;
 mod plan;
 mod pods;
+mod rest;
 mod revisions;
 mod status;
 mod validate;
@@ -41,7 +42,7 @@ use futures::{FutureExt, StreamExt};
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::Store;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use crate::admin::Health;
@@ -80,6 +81,7 @@ struct Context {
     metrics: Arc<Metrics>,
     recorder: Recorder,
     clusters: Store<Guarded>,
+    ingresses: Arc<watches::OurIngresses>,
 }
 
 /// Looks after all SocketIoClusters until `shutdown`, then ends the passes that are under way.
@@ -103,7 +105,7 @@ pub async fn run(
     };
     let mut stores = Vec::new();
     let controllers = scopes.into_iter().map(|namespace| {
-        let (controller, clusters) = watches::controller(&client, namespace.as_deref());
+        let (controller, clusters, ingresses) = watches::controller(&client, namespace.as_deref());
         stores.push(clusters.clone());
         let context = Context {
             client: client.clone(),
@@ -111,6 +113,7 @@ pub async fn run(
             metrics: metrics.clone(),
             recorder: recorder.clone(),
             clusters,
+            ingresses,
         };
         controller
             .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
@@ -179,7 +182,7 @@ fn error_policy(_: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
 
 /// The other objects of the same namespace.
 fn others(cluster: &SocketIoCluster, context: &Context) -> Vec<Arc<Guarded>> {
-    let same = |other: &Arc<Guarded>| other.namespace() == cluster.namespace();
+    let same = |other: &Arc<Guarded>| other.meta().namespace == cluster.metadata.namespace;
     context.clusters.state().into_iter().filter(same).collect()
 }
 

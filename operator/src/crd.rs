@@ -2,12 +2,13 @@
 //!
 //! `crds/` holds what [`manifest`] gives, and so does the chart; a test compares the three.
 
+mod guarded;
 pub mod v1alpha1;
 
 use kube::CustomResourceExt;
-use kube::core::DeserializeGuard;
 use serde_json::Value;
 
+pub use guarded::Guarded;
 pub use v1alpha1::SocketIoCluster;
 
 /// The group of the API, which also prefixes all labels, annotations and the finalizer.
@@ -15,10 +16,6 @@ pub const GROUP: &str = "socketio-affinity.dev";
 
 /// What a person writes, for the documentation; the tests apply it to a real API server.
 pub const EXAMPLE: &str = include_str!("crd/example.yaml");
-
-/// A SocketIoCluster as the API server has it, which may be of another version of these types: one that they
-/// cannot hold must not keep the others from being read.
-pub type Guarded = DeserializeGuard<SocketIoCluster>;
 
 /// The CustomResourceDefinition as YAML, with a note where it comes from.
 ///

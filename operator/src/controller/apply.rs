@@ -19,7 +19,6 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::build::{IngressChange, Resources, ServiceChange, WorkloadChange};
-use super::contest::Injection;
 use super::dereference::Observed;
 use super::drift::{digest, holds};
 use super::error::Error;
@@ -52,7 +51,7 @@ pub(crate) struct Applied {
     pub(crate) edge_refused: Option<Error>,
 }
 
-/// Applies all of it.
+/// Applies all of it. `reverted`: somebody had taken the sidecar out of the workload.
 ///
 /// # Errors
 /// The API server's. What was written until then stays, and the next pass goes on from there.
@@ -60,6 +59,7 @@ pub(crate) async fn apply(
     cluster: &SocketIoCluster,
     observed: &Observed,
     resources: Resources,
+    reverted: bool,
     context: &Context,
 ) -> Result<Applied, Error> {
     let Resources {
@@ -80,7 +80,10 @@ pub(crate) async fn apply(
     repaired(ensure(context, own, credentials_secret, observed.credentials_secret.as_ref()).await?);
     repaired(ensure(context, &namespace, sidecar_secret, observed.sidecar_secret.as_ref()).await?);
     repaired(ensure(context, &namespace, peer_service, observed.peer_service.as_ref()).await?);
-    repaired(apply_workload(cluster, observed, workload, context).await?);
+    let injected = apply_workload(cluster, observed, workload, context).await?;
+    let named = &cluster.spec.workload_ref;
+    let kind = named.kind.resource().kind;
+    repaired((injected && reverted).then(|| reference(&kind, &namespace, &named.name)));
     match client_service {
         ServiceChange::Ours(service) => {
             repaired(ensure(context, &namespace, *service, observed.client_service.as_ref()).await?);
@@ -193,7 +196,7 @@ where
     Ok((live.is_none() || unchanged).then(|| reference(&kind, namespace, &name)))
 }
 
-/// Changes the workload. Names it if somebody else had taken the sidecar out.
+/// Changes the workload. Says whether the sidecar was put in.
 ///
 /// # Errors
 /// The API server's.
@@ -202,24 +205,24 @@ pub(crate) async fn apply_workload(
     observed: &Observed,
     change: WorkloadChange,
     context: &Context,
-) -> Result<Option<ObjectReference>, Error> {
-    let Some(workload) = &observed.workload else { return Ok(None) };
+) -> Result<bool, Error> {
+    let Some(workload) = &observed.workload else { return Ok(false) };
     if matches!(&change, WorkloadChange::Inject(patch) if holds(patch, &workload.object)) {
-        return Ok(None);
+        return Ok(false);
     }
     let resource = workload.kind.resource();
     let name = &cluster.spec.workload_ref.name;
     let namespace = cluster.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
     let patch = match change {
-        WorkloadChange::Leave => return Ok(None),
+        WorkloadChange::Leave => return Ok(false),
         WorkloadChange::Inject(patch) => patch,
         WorkloadChange::Remove(patch) => {
             let doing = format!("taking the sidecar out of {} {name}", resource.kind);
             let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
             api.patch(name, &params, &Patch::Merge(patch)).await.map_err(Error::api(doing))?;
             context.metrics.write(&resource.kind, "patch");
-            return Ok(None);
+            return Ok(false);
         }
     };
     let doing = format!("injecting the sidecar into {} {name}", resource.kind);
@@ -231,9 +234,7 @@ pub(crate) async fn apply_workload(
     }
     api.patch(name, &params, &Patch::Apply(&patch)).await.map_err(Error::api(doing.as_str()))?;
     context.metrics.write(&resource.kind, "apply");
-    let injection = Injection::of(cluster, workload);
-    let taken_out = cluster.status.as_ref().is_some_and(|status| injection.was_reverted(status));
-    Ok(taken_out.then(|| reference(&resource.kind, &namespace, name)))
+    Ok(true)
 }
 
 /// Merges a patch into an object of the user's own (RFC 7396).

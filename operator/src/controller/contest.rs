@@ -45,7 +45,7 @@ impl Injection {
     }
 
     /// The sidecar was in this very workload, and is not there now.
-    pub(crate) fn was_reverted(&self, status: &SocketIoClusterStatus) -> bool {
+    fn was_reverted(&self, status: &SocketIoClusterStatus) -> bool {
         !self.injected && self.workload.is_some() && status.workload_uid == self.workload
     }
 }
@@ -57,6 +57,8 @@ pub(crate) struct Contest {
     reverts: Vec<Time>,
     /// What they are of.
     of: Injection,
+    /// This is another one: somebody has just taken the sidecar out.
+    pub(crate) reverted: bool,
     /// Nothing more is injected.
     pub(crate) contested: bool,
 }
@@ -82,13 +84,13 @@ pub(crate) fn judge(status: &SocketIoClusterStatus, now: Injection, time: Timest
             // The sidecar is back: the contest is over, but its last revert still counts.
             reverts.remove(0);
         }
-        return Contest { reverts, of: now, contested: false };
+        return Contest { reverts, of: now, reverted: false, contested: false };
     }
     if !is_contest(&reverts) {
         reverts.push(Time(time));
         reverts.drain(..reverts.len().saturating_sub(2));
     }
-    Contest { contested: is_contest(&reverts), of: now, reverts }
+    Contest { contested: is_contest(&reverts), of: now, reverted: true, reverts }
 }
 
 fn is_contest(reverts: &[Time]) -> bool {
@@ -130,6 +132,7 @@ mod tests {
     #[test]
     fn two_reverts_within_ten_minutes_are_a_contest_until_the_spec_changes_or_the_sidecar_is_back() {
         assert!(injected().injection_reverts.is_empty(), "it was not there before");
+        assert!(judge(&injected(), gone(), at(0)).reverted);
         let (contested, first) = after(&injected(), gone(), 0);
         assert!(!contested);
         let (contested, second) = after(&first, gone(), 599);
@@ -167,7 +170,7 @@ mod tests {
     fn a_workload_that_was_made_anew_reverts_nothing() {
         let mut status = injected();
         for (second, workload) in [(1, "b"), (2, "c"), (3, "d")] {
-            assert!(!of(1, workload, false).was_reverted(&status));
+            assert!(!judge(&status, of(1, workload, false), at(second)).reverted);
             let (contested, next) = after(&status, of(1, workload, false), second);
             assert!(!contested && next.injection_reverts.is_empty(), "{workload}");
             status = next;

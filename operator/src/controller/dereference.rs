@@ -15,6 +15,7 @@ use super::Context;
 use super::build::resource::client_service;
 use super::error::Error;
 use super::names;
+use super::plan;
 use super::pods::Pods;
 use super::revisions::{self, Reports};
 use super::workload::Workload;
@@ -32,7 +33,7 @@ pub(crate) struct Observed {
     pub(crate) other_pods: Vec<String>,
     /// The client Service, ours or the user's.
     pub(crate) client_service: Option<Service>,
-    /// Its endpoints.
+    /// Its endpoints, where they are of interest.
     pub(crate) endpoints: Vec<EndpointSlice>,
     /// The headless Service.
     pub(crate) peer_service: Option<Service>,
@@ -107,7 +108,9 @@ async fn dereference_ingress(
     let ingresses: Api<Ingress> = Api::namespaced(context.client.clone(), &namespace);
     let asked_for = names::ingress(cluster);
     let own = names::own_ingress(cluster);
-    if asked_for.as_ref() != Some(&own) {
+    // One that is shown later makes another pass; at the end there is none.
+    let may_be = cluster.metadata.deletion_timestamp.is_some() || context.ingresses.has(&namespace, &own);
+    if asked_for.as_ref() != Some(&own) && may_be {
         observed.stale_ingress =
             fetch(&ingresses, "Ingress", &own).await?.filter(|ingress| names::belongs_to(ingress, cluster));
     }
@@ -142,7 +145,9 @@ async fn fetch_workload(cluster: &SocketIoCluster, context: &Context) -> Result<
     let namespace = cluster.namespace().unwrap_or_default();
     let resource = reference.kind.resource();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
-    let Some(object) = fetch(&api, &resource.kind, &reference.name).await? else { return Ok(None) };
+    let Some(mut object) = fetch(&api, &resource.kind, &reference.name).await? else { return Ok(None) };
+    // The greater part of it, and of no use here.
+    object.metadata.managed_fields = None;
     let what = || format!("{} {}", resource.kind, reference.name);
     Workload::read(reference.kind, &object).map(Some).map_err(Error::unreadable(what()))
 }
@@ -203,6 +208,11 @@ async fn fetch_endpoints(
     context: &Context,
     service: &str,
 ) -> Result<Vec<EndpointSlice>, Error> {
+    let recorded = cluster.status.as_ref().and_then(|status| status.step.zip(status.step_since.as_ref()));
+    let recorded = recorded.map(|(step, _)| step);
+    if !plan::endpoints_are_of_interest(recorded, cluster.metadata.deletion_timestamp.is_some()) {
+        return Ok(Vec::new());
+    }
     let api: Api<EndpointSlice> =
         Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
     let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));

@@ -95,7 +95,7 @@ pub(crate) async fn release(
     if let Some(secret) = observed.sidecar_secret.as_ref().filter(|secret| belongs_to(*secret, cluster)) {
         delete::<Secret>(context, &namespace, &secret.name_any()).await?;
     }
-    let_go(cluster, context).await
+    let_go(cluster, observed.credentials_secret.is_some(), context).await
 }
 
 /// Whether the object's namespace is being deleted: all that was taken goes with it, and so may the rights
@@ -106,17 +106,31 @@ pub(crate) async fn namespace_is_going(cluster: &SocketIoCluster, context: &Cont
     read.is_ok_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
 }
 
+/// Whether the operator's own Secret for this object is there: for a pass that reads nothing else.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn has_own_secret(cluster: &SocketIoCluster, context: &Context) -> Result<bool, Error> {
+    let name = names::credentials_secret(cluster);
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.settings.namespace);
+    let secret =
+        secrets.get_metadata_opt(&name).await.map_err(Error::api(format!("reading Secret {name}")))?;
+    Ok(secret.is_some())
+}
+
 /// Lets the object go, and leaves all that pods and traffic use. The operator's own Secret, which bears the
 /// object's UID, is of no use to anybody then.
 ///
 /// # Errors
 /// The API server's.
-pub(crate) async fn let_go(cluster: &SocketIoCluster, context: &Context) -> Result<(), Error> {
-    let (namespace, name) = (&context.settings.namespace, names::credentials_secret(cluster));
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+pub(crate) async fn let_go(
+    cluster: &SocketIoCluster,
+    has_own_secret: bool,
+    context: &Context,
+) -> Result<(), Error> {
     // Only if it is there: an operator that is killed at every write gets on by one with each.
-    if secrets.get_opt(&name).await.map_err(Error::api(format!("reading Secret {name}")))?.is_some() {
-        delete::<Secret>(context, namespace, &name).await?;
+    if has_own_secret {
+        delete::<Secret>(context, &context.settings.namespace, &names::credentials_secret(cluster)).await?;
     }
     let left: Vec<_> =
         cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();

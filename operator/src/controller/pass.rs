@@ -21,6 +21,7 @@ use super::give_back::{self, give_back};
 use super::names;
 use super::patch_status::{patch_status, publish};
 use super::plan::{Asks, Plan, Situation, decide};
+use super::rest::rest;
 use super::revisions;
 use super::status::findings::{accepted, findings, summarize};
 use super::status::{ConditionType, Finding, Summary, conclude, step_reason};
@@ -82,7 +83,7 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
         contested: contest.contested,
     };
     let resources = build(cluster, &observed, Some(&valid), &plan, inputs)?;
-    let applied = apply(cluster, &observed, resources, context).await?;
+    let applied = apply(cluster, &observed, resources, contest.reverted, context).await?;
 
     let status = progress(cluster, &observed, &plan, &applied.revision);
     if plan.waits_for.is_none() && status.applied_revision != status.revision {
@@ -112,7 +113,7 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
         };
         publish(cluster, context, EventType::Normal, "Repaired", &note, Some(object)).await;
     }
-    Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
+    Ok(Action::requeue(plan.again.map_or_else(|| rest(cluster), |again| again.min(RESYNC))))
 }
 
 /// Sees to it that the certificates of what is in place do not end while a refusal stands.
@@ -143,7 +144,7 @@ async fn refuse(
 ) -> Result<Action, Error> {
     let before = cluster.status.clone().unwrap_or_default();
     // That the other object is gone is watched, but seen here a moment later.
-    let again = if refusal.condition == ConditionType::Accepted { RIVAL } else { RESYNC };
+    let again = if refusal.condition == ConditionType::Accepted { RIVAL } else { rest(cluster) };
     let mut findings = vec![Finding::from(refusal)];
     if findings[0].condition > ConditionType::Accepted {
         findings.push(accepted(cluster));
@@ -163,12 +164,13 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
         return Ok(Action::await_change());
     }
     if give_back::namespace_is_going(cluster, context).await {
-        give_back::let_go(cluster, context).await?;
+        let has_own_secret = give_back::has_own_secret(cluster, context).await?;
+        give_back::let_go(cluster, has_own_secret, context).await?;
         return Ok(Action::await_change());
     }
     let observed = dereference(cluster, context, now).await?;
     if cluster.spec.deletion_policy == DeletionPolicy::Retain {
-        give_back::let_go(cluster, context).await?;
+        give_back::let_go(cluster, observed.credentials_secret.is_some(), context).await?;
         return Ok(Action::await_change());
     }
     let credentials = credentials::in_force(cluster, &observed, now)?;
@@ -201,7 +203,7 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
     let status = progress(cluster, &observed, &plan, &given.revision);
     let status = conclude(&before, status, cluster.metadata.generation, Vec::new(), &summary, now);
     patch_status(cluster, &status, context).await?;
-    Ok(Action::requeue(plan.again.unwrap_or(RESYNC).min(RESYNC)))
+    Ok(Action::requeue(plan.again.map_or_else(|| rest(cluster), |again| again.min(RESYNC))))
 }
 
 /// The image that pods get unless another one is asked for: the operator's at the time of the first

@@ -52,7 +52,7 @@ pub(crate) struct Situation {
     pub(crate) deleting: bool,
     /// The client Service leads to sidecars.
     pub(crate) routed: bool,
-    /// The Service's endpoints are what the Service asks for.
+    /// The Service's endpoints are what the Service asks for. Read only where [`endpoints_are_of_interest`].
     pub(crate) endpoints_agree: bool,
     /// Ready pods.
     pub(crate) ready: usize,
@@ -209,6 +209,12 @@ impl Situation {
         // A clock that went back has waited for nothing.
         span.saturating_sub(Duration::try_from(self.now.duration_since(since)).unwrap_or_default())
     }
+}
+
+/// Whether [`Situation::endpoints_agree`] may decide anything. Settling alone waits for endpoints, which is the
+/// step of a record that was lost or is of a deletion, too.
+pub(crate) fn endpoints_are_of_interest(recorded: Option<Step>, deleting: bool) -> bool {
+    !deleting && !matches!(recorded, Some(Step::Injecting | Step::Programmed))
 }
 
 /// Decides which step is to hold now.

@@ -16,10 +16,10 @@ use super::*;
 /// What was asked for, apart from lists and watches.
 type Asked = Arc<Mutex<Vec<String>>>;
 
-/// Has these SocketIoClusters, and nothing else.
-fn api_server(clusters: Value, asked: Asked) -> Client {
+/// Has these SocketIoClusters and shows these Ingresses, and has nothing else.
+fn api_server(clusters: Value, ingresses: Value, asked: Asked) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| {
-        let answer = answer(&clusters, &asked, &request);
+        let answer = answer(&clusters, &ingresses, &asked, &request);
         async move { Ok::<_, Infallible>(answer) }
     });
     Client::new(service, "operator")
@@ -27,6 +27,7 @@ fn api_server(clusters: Value, asked: Asked) -> Client {
 
 fn answer(
     clusters: &Value,
+    ingresses: &Value,
     asked: &Asked,
     request: &Request<Body>,
 ) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
@@ -39,7 +40,11 @@ fn answer(
     let metadata = accept.is_some_and(|accept| accept.contains("PartialObjectMetadata"));
     let mut status = StatusCode::OK;
     let body = if metadata || query.contains("limit=") {
-        let items = if metadata { json!([]) } else { clusters.clone() };
+        let items = match metadata {
+            true if path.ends_with("/ingresses") => ingresses.clone(),
+            true => json!([]),
+            false => clusters.clone(),
+        };
         json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items})
     } else {
         asked.lock().unwrap().push(path.to_owned());
@@ -58,6 +63,15 @@ fn cluster(name: &str, spec: &Value) -> Value {
     })
 }
 
+fn settings() -> Settings {
+    Settings {
+        namespace: "operator".to_owned(),
+        watch_namespaces: Vec::new(),
+        sidecar_image: "sidecar:1".to_owned(),
+        identity: "test".to_owned(),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_object_that_cannot_be_read_is_counted_and_keeps_no_other_one_waiting() {
     let asked = Asked::default();
@@ -69,15 +83,9 @@ async fn an_object_that_cannot_be_read_is_counted_and_keeps_no_other_one_waiting
         ),
         cluster("chat", &json!({"workloadRef": reference("chat"), "app": {"port": 3000}})),
     ]);
-    let client = api_server(clusters, asked.clone());
-    let settings = Settings {
-        namespace: "operator".to_owned(),
-        watch_namespaces: Vec::new(),
-        sidecar_image: "sidecar:1".to_owned(),
-        identity: "test".to_owned(),
-    };
+    let client = api_server(clusters, json!([]), asked.clone());
     let (metrics, health) = (Arc::new(Metrics::new().unwrap()), Arc::new(Health::default()));
-    let work = run(client, settings, metrics.clone(), health.clone(), std::future::pending());
+    let work = run(client, settings(), metrics.clone(), health.clone(), std::future::pending());
     assert!(timeout(Duration::from_secs(15), work).await.is_err(), "it goes on");
 
     let asked = asked.lock().unwrap().clone();
@@ -93,4 +101,43 @@ async fn an_object_that_cannot_be_read_is_counted_and_keeps_no_other_one_waiting
     }
     health.api_server_answered();
     assert_eq!(health.missing(), None, "all are listed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_decide_anything_is_not_read() {
+    const ALWAYS: [&str; 5] = [
+        "/api/v1/namespaces/default/secrets/chat-socketio-sidecar",
+        "/api/v1/namespaces/default/services/chat-socketio",
+        "/api/v1/namespaces/default/services/chat-socketio-peers",
+        "/api/v1/namespaces/operator/secrets/socketio-affinity-chat",
+        "/apis/apps/v1/namespaces/default/deployments/chat",
+    ];
+    const ENDPOINTS: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    const INGRESS: &str = "/apis/networking.k8s.io/v1/namespaces/default/ingresses/chat-socketio";
+    let ingress = |labels: Value| json!([{"metadata": {"name": "chat-socketio", "namespace": "default", "resourceVersion": "1", "labels": labels}}]);
+    let ours = ingress(json!({"socketio-affinity.dev/cluster": "chat"}));
+    for (step, ingresses, more) in [
+        ("Programmed", json!([]), None),
+        ("Settling", json!([]), Some(ENDPOINTS)),
+        // The spec asks for none.
+        ("Programmed", ours, Some(INGRESS)),
+        ("Programmed", ingress(json!({"app": "chat"})), None),
+    ] {
+        let spec = json!({"workloadRef": {"kind": "Deployment", "name": "chat"}, "app": {"port": 3000}});
+        let mut object = cluster("chat", &spec);
+        object["status"] = json!({"step": step, "stepSince": "2026-01-01T00:00:00Z"});
+        let asked = Asked::default();
+        let client = api_server(json!([object]), ingresses, asked.clone());
+        let (metrics, health) = (Arc::new(Metrics::new().unwrap()), Arc::new(Health::default()));
+        let work = run(client, settings(), metrics, health, std::future::pending());
+        assert!(timeout(Duration::from_secs(5), work).await.is_err(), "it goes on");
+        let mut asked = asked.lock().unwrap().clone();
+        // What is written to it.
+        asked.retain(|path| !path.ends_with("/status"));
+        asked.sort();
+        asked.dedup();
+        let mut expected: Vec<_> = ALWAYS.into_iter().chain(more).collect();
+        expected.sort_unstable();
+        assert_eq!(asked, expected, "{step}");
+    }
 }

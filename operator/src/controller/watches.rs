@@ -4,11 +4,15 @@
 //! Everything but the objects themselves is watched by its metadata only. Secrets are not watched: that
 //! would need the right to list them.
 
+mod ours;
+mod seen;
+
+use std::sync::Arc;
+
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -17,9 +21,14 @@ use super::names::{self, CLUSTER_LABEL};
 use super::validate::OF_RIVALS;
 use crate::crd::v1alpha1::WorkloadKind;
 use crate::crd::{Guarded, SocketIoCluster};
+pub(super) use ours::OurIngresses;
+use seen::Seen;
 
-/// The controller over one namespace or all, and its store.
-pub(super) fn controller(client: &Client, namespace: Option<&str>) -> (Controller<Guarded>, Store<Guarded>) {
+/// The controller over one namespace or all, its store, and what it has been shown of our Ingresses.
+pub(super) fn controller(
+    client: &Client,
+    namespace: Option<&str>,
+) -> (Controller<Guarded>, Store<Guarded>, Arc<OurIngresses>) {
     let clusters = Controller::new(scoped::<Guarded>(client, namespace), watcher::Config::default());
     let store = clusters.store();
     let workload = |kind| {
@@ -38,24 +47,28 @@ pub(super) fn controller(client: &Client, namespace: Option<&str>) -> (Controlle
             })
         }
     };
+    let ours = Arc::new(OurIngresses::default());
     let ingress = {
-        let store = store.clone();
-        move |name: &str, namespace: &str| {
-            find(&store, namespace, |cluster| {
-                names::own_ingress(cluster) == name || names::ingress(cluster).as_deref() == Some(name)
+        let (store, ours) = (store.clone(), ours.clone());
+        move |ingress: Seen<Ingress>| {
+            // First: the pass looks there.
+            ours.note(&ingress);
+            let (name, namespace) = (ingress.name_any(), ingress.namespace().unwrap_or_default());
+            find(&store, &namespace, |cluster| {
+                names::own_ingress(cluster) == name || names::ingress(cluster).as_deref() == Some(&name)
             })
         }
     };
     let class = {
         let store = store.clone();
-        move |class: PartialObjectMeta<IngressClass>| {
+        move |class: Seen<IngressClass>| {
             let name = class.name_any();
             select(&store, |cluster| may_use_class(cluster, &name))
         }
     };
     let rival = {
         let store = store.clone();
-        move |rival: PartialObjectMeta<SocketIoCluster>| {
+        move |rival: Seen<SocketIoCluster>| {
             let namespace = rival.namespace().unwrap_or_default();
             find(&store, &namespace, |cluster| cluster.uid() != rival.uid() && waits_for_another(cluster))
         }
@@ -78,8 +91,8 @@ pub(super) fn controller(client: &Client, namespace: Option<&str>) -> (Controlle
             by_name(workload(WorkloadKind::DaemonSet)),
         )
         .watches(metadata::<Service>(client, namespace), any.clone(), by_name(service))
-        .watches(metadata::<Ingress>(client, namespace), any.clone(), by_name(ingress))
-        .watches(Api::<PartialObjectMeta<IngressClass>>::all(client.clone()), any.clone(), class)
+        .watches(metadata::<Ingress>(client, namespace), any.clone(), ingress)
+        .watches(Api::<Seen<IngressClass>>::all(client.clone()), any.clone(), class)
         // Once more, since the controller's own watch makes passes of the object itself only.
         .watches(metadata::<SocketIoCluster>(client, namespace), any.clone(), rival)
         // Pods that have no sidecar yet show in their workload's status.
@@ -89,12 +102,12 @@ pub(super) fn controller(client: &Client, namespace: Option<&str>) -> (Controlle
                 ObjectRef::<Guarded>::new(name.as_str()).within(&pod.namespace().unwrap_or_default())
             })
         });
-    (clusters, store)
+    (clusters, store, ours)
 }
 
 fn by_name<K: Resource>(
     find: impl Fn(&str, &str) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static,
-) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static {
+) -> impl Fn(Seen<K>) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static {
     move |object| find(&object.name_any(), &object.namespace().unwrap_or_default())
 }
 
@@ -103,7 +116,7 @@ fn find(
     namespace: &str,
     is_meant: impl Fn(&SocketIoCluster) -> bool,
 ) -> Vec<ObjectRef<Guarded>> {
-    select(store, |cluster| cluster.namespace().as_deref() == Some(namespace) && is_meant(cluster))
+    select(store, |cluster| cluster.metadata.namespace.as_deref() == Some(namespace) && is_meant(cluster))
 }
 
 /// Those of all objects that can be read.
@@ -133,7 +146,7 @@ fn waits_for_another(cluster: &SocketIoCluster) -> bool {
 }
 
 /// What is read of such objects is their metadata alone.
-fn metadata<K>(client: &Client, namespace: Option<&str>) -> Api<PartialObjectMeta<K>>
+fn metadata<K>(client: &Client, namespace: Option<&str>) -> Api<Seen<K>>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {

@@ -101,6 +101,31 @@ fn a_lost_record_does_not_take_traffic_or_tags_away() {
 }
 
 #[test]
+fn endpoints_decide_nothing_where_they_are_not_read() {
+    use Step::*;
+    let steps =
+        [Injecting, Settling, Programmed, Untagging, Draining, Closing, Emptying, RoutingBack, Uninjecting];
+    let mut decisive = 0;
+    for step in [None].into_iter().chain(steps.map(Some)) {
+        for bits in 0..32_u8 {
+            let is = |bit: u8| bits & (1 << bit) != 0;
+            let decided = |endpoints_agree| {
+                let mut situation = seen(step);
+                (situation.deleting, situation.routed, situation.contested) = (is(0), is(1), is(2));
+                situation.now = if is(3) { at(9999) } else { at(1) };
+                situation.without_sidecar = pods(if is(4) { 3 } else { 0 });
+                situation.endpoints_agree = endpoints_agree;
+                decide(&situation)
+            };
+            let decides = decided(false) != decided(true);
+            assert!(!decides || endpoints_are_of_interest(step, is(0)), "{step:?} {bits:b}");
+            decisive += usize::from(decides);
+        }
+    }
+    assert!(decisive > 0, "they do decide somewhere");
+}
+
+#[test]
 fn at_rest_nothing_is_looked_at_again_and_nothing_is_waited_for() {
     let plan = decide(&seen(Some(Step::Programmed)));
     assert_eq!((plan.waits_for, plan.again), (None, None));

@@ -1,13 +1,13 @@
 //! Each refusal, with its sentence.
 
-use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
+use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::controller::fixtures::{cluster, cluster_with, workload, workload_with};
 
 fn readable(cluster: &SocketIoCluster) -> Arc<Guarded> {
-    Arc::new(DeserializeGuard(Ok(cluster.clone())))
+    Arc::new(Guarded(Ok(cluster.clone())))
 }
 
 fn observed() -> Observed {
@@ -60,7 +60,7 @@ fn the_oldest_object_on_a_workload_has_it() {
     assert_eq!(validate(&old, &held, &both).unwrap_err().reason, "Conflicted");
     // Also one that cannot be read, but then what it would like to have is unknown.
     let invalid = InvalidObject { error: "no".to_owned(), metadata: new.metadata };
-    let unreadable = [Arc::new(DeserializeGuard(Err(invalid)))];
+    let unreadable = [Arc::new(Guarded(Err(invalid)))];
     assert_eq!(validate(&old, &held, &unreadable).unwrap_err().reason, "Conflicted");
     assert!(validate(&old, &observed, &unreadable).is_ok());
     // Of two of the same second, one has it.

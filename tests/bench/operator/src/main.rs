@@ -10,6 +10,7 @@
 //! | [`fleet`] | the namespaces, Deployments and SocketIoClusters |
 //! | [`stand_in`] | what the controllers, kubelet and the sidecars would do |
 //! | [`process`] | the operator: started, stopped, its memory, CPU and metrics |
+//! | [`machine`] | what the machine is, and CPU time |
 //! | [`api_server`] | how many requests of which kind it has answered |
 //! | [`measure`] | the measurements, one after the other |
 //! | [`report`] | the page and the plot |
@@ -17,6 +18,7 @@
 mod api_server;
 mod cli;
 mod fleet;
+mod machine;
 mod measure;
 mod process;
 mod report;
@@ -62,6 +64,7 @@ async fn run(cli: &Cli) -> Result<()> {
     let client = kube::Client::try_default()
         .await
         .context("no cluster can be reached; run this with `make bench-operator`")?;
+    let load = machine::load();
     fleet::quiet_the_cluster(&cli.cluster).await?;
     let mut fleet = Fleet::prepare(&client, cli.pods).await?;
     let _stand_in = stand_in::start(&client, cli.pods).await?;
@@ -71,5 +74,5 @@ async fn run(cli: &Cli) -> Result<()> {
     }
     let version = Operator::version(&cli.program)?;
     let server = client.apiserver_version().await.context("the API server does not say its version")?;
-    report::write(cli, &rows, &version, &server.git_version)
+    report::write(cli, &rows, &report::About { operator: version, kubernetes: server.git_version, load })
 }

@@ -16,7 +16,7 @@ use crate::api_server::Requests;
 use crate::cli::Cli;
 use crate::fleet::{self, Fleet};
 use crate::process::{Memory, Operator};
-use crate::{say, stand_in};
+use crate::{machine, say, stand_in};
 
 /// Longest wait for the SocketIoClusters to be ready at first: each takes the time of a cutover.
 const CUTOVER: Duration = Duration::from_secs(900);
@@ -39,11 +39,15 @@ pub(crate) struct Row {
     pub(crate) cutover: Duration,
     /// From the start of the process until it has looked at all of them.
     pub(crate) restart: Duration,
+    /// How often it looked at one of them until then.
+    pub(crate) passes: f64,
+    /// CPU time of that: its own, and that of the API server with its store.
+    pub(crate) restart_cpu: (Duration, Option<Duration>),
     /// Its memory after that, and the most until then.
     pub(crate) memory: Memory,
     /// Its memory after the rest.
     pub(crate) memory_at_rest: Memory,
-    /// Requests of a restart, for each pass: verb and resource, and how many.
+    /// Requests of a restart: verb and resource, and how many.
     pub(crate) requests: Vec<(String, f64)>,
     /// Writes a minute at rest, as the API server counts.
     pub(crate) writes_at_rest: f64,
@@ -55,29 +59,45 @@ pub(crate) struct Row {
     pub(crate) changes: Vec<Duration>,
 }
 
+impl Row {
+    /// The most memory that the operator ever had, in KiB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.memory.peak.max(self.memory_at_rest.peak)
+    }
+}
+
 /// Measures with as many.
 ///
 /// # Errors
-/// Something did not come about in time, or the operator wrote at rest.
+/// Something did not come about in time, or the operator has ended.
 pub(crate) async fn at(size: u32, fleet: &mut Fleet, cli: &Cli, client: &Client) -> Result<Row> {
     let began = Instant::now();
-    let operator = Operator::start(&cli.program)?;
-    fleet.grow(size).await?;
-    wait_until_ready(size, client).await?;
+    let mut operator = Operator::start(&cli.program)?;
+    operator.during(fleet.grow(size)).await?;
+    operator.during(wait_until_ready(size, client)).await?;
     let cutover = began.elapsed();
     operator.stop().await?;
 
     say(&format!("{size}: restarting the operator"));
     let before = Requests::read(client).await?;
+    let servers = machine::servers_cpu();
     let mut operator = Operator::start(&cli.program)?;
     let (passes, restart) = wait_until_all_are_looked_at(&mut operator, size).await?;
+    let servers = machine::servers_cpu().zip(servers).map(|(now, before)| now - before);
+    let restart_cpu = (operator.cpu()?, servers);
     let memory = operator.memory()?;
     // What it still has under way is not of the restart.
     let requests = Requests::read(client).await?.since(&before);
-    let requests = requests.calls().map(|(name, count)| (name.to_owned(), count / passes)).collect();
-    wait_until_ready(size, client).await?;
+    let requests = requests.calls().map(|(name, count)| (name.to_owned(), count)).collect();
+    operator.during(wait_until_ready(size, client)).await?;
 
-    say(&format!("{size}: {restart:.1?} and {} MiB; resting for {} s", memory.resident / 1024, cli.rest));
+    say(&format!(
+        "{size}: {restart:.1?} with {:.1?} of CPU, and {} MiB; load average {}; resting for {} s",
+        restart_cpu.0,
+        memory.resident / 1024,
+        machine::load(),
+        cli.rest
+    ));
     // What came of the restart, such as leadership, is over.
     sleep(PROGRESS).await;
     let (before, cpu) = (Requests::read(client).await?, operator.cpu()?);
@@ -89,12 +109,14 @@ pub(crate) async fn at(size: u32, fleet: &mut Fleet, cli: &Cli, client: &Client)
     let calls: f64 = at_rest.calls().map(|(_, count)| count).sum();
 
     say(&format!("{size}: changing {} pods, one after the other", cli.changes));
-    let changes = change_pods(size, cli, client).await?;
+    let changes = operator.during(change_pods(size, cli, client)).await?;
     operator.stop().await?;
     Ok(Row {
         size,
         cutover,
         restart,
+        passes,
+        restart_cpu,
         memory,
         memory_at_rest,
         requests,
@@ -136,7 +158,7 @@ fn condition(cluster: &SocketIoCluster) -> Option<&str> {
 }
 
 /// Returns how many passes it took, and how long. Which objects they were of is not counted: all were looked
-/// at when there is nothing left to look at.
+/// at when there is nothing left to look at: the operator leaves each alone for half a minute then.
 async fn wait_until_all_are_looked_at(operator: &mut Operator, size: u32) -> Result<(f64, Duration)> {
     let began = Instant::now();
     let looked = async {

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::fleet::SYSTEM;
+use crate::machine;
 
 const ADMIN: &str = "127.0.0.1:18080";
 /// Longest wait for its end, and for its metrics.
@@ -61,6 +62,17 @@ impl Operator {
         Ok(Self { child, pid: i32::try_from(pid)? })
     }
 
+    /// Waits for `work`, which needs the operator.
+    ///
+    /// # Errors
+    /// Those of `work`, or that the operator has ended before.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            status = self.child.wait() => bail!("the operator ended by itself with {}", status?),
+        }
+    }
+
     /// Tells it to stop, and waits.
     ///
     /// # Errors
@@ -103,17 +115,12 @@ impl Operator {
         Ok(Memory { resident: field("VmRSS")?, peak: field("VmHWM")? })
     }
 
-    /// CPU time that it has used, over all its threads that live.
+    /// CPU time that it has used.
     ///
     /// # Errors
     /// It has ended.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let mut nanoseconds = 0;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.pid))? {
-            let accounting = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-            nanoseconds += accounting.split(' ').next().unwrap_or_default().parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+        machine::cpu(self.pid)
     }
 }
 

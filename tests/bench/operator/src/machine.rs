@@ -1,0 +1,70 @@
+//! The machine, and the CPU time of what runs on it.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// What it is, in a line.
+pub(crate) fn describe() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let model = model.map_or("an unknown CPU", |(_, model)| model.trim());
+    format!("{model}, {cores} cores, Linux {}", kernel.trim())
+}
+
+/// The load average of the last minute: above the number of cores, something else was running.
+pub(crate) fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// CPU time that a process has used, over all its threads that live.
+///
+/// # Errors
+/// It has ended.
+pub(crate) fn cpu(pid: i32) -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("the process has ended")? {
+        // A thread may end while it is looked at.
+        let accounting = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        nanoseconds += accounting.split(' ').next().unwrap_or_default().parse::<u64>().unwrap_or_default();
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// CPU time that the API server and its store have used. `None`: there is not exactly one of each on this
+/// machine, so that it is unknown which ones are meant.
+pub(crate) fn servers_cpu() -> Option<Duration> {
+    Some(cpu(only("kube-apiserver")?).ok()? + cpu(only("etcd")?).ok()?)
+}
+
+fn only(program: &str) -> Option<i32> {
+    let processes =
+        fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut found = processes.filter(|pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(first).rsplit('/').next() == Some(program)
+    });
+    let pid = found.next()?;
+    found.next().is_none().then_some(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_time_of_a_process_grows_with_what_it_does_and_a_stranger_has_none() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let before = cpu(own).unwrap();
+        let until = std::time::Instant::now() + Duration::from_millis(100);
+        while std::time::Instant::now() < until {}
+        assert!(cpu(own).unwrap() > before);
+        assert!(cpu(-1).is_err());
+        assert_eq!(only("a program that nobody has"), None);
+    }
+}
