@@ -13,7 +13,8 @@ use tokio::net::TcpListener;
 
 use crate::admin::Admin;
 use crate::metrics::Metrics;
-use crate::proxy::{Listener, Proxy, Side, Timeouts, listen};
+use crate::origin::Side;
+use crate::proxy::{Listener, Proxy, Timeouts, listen};
 use crate::settings::{Identity, RELOAD_INTERVAL, Reload, SettingsRefusal, Source};
 use crate::shutdown::{self, Deadlines, Haste, Stopper};
 use crate::upstream::{App as AppUpstream, Peers};

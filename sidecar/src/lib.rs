@@ -8,6 +8,7 @@
 //! | [`cli`], [`init`] | the command line, and the files that `init` makes |
 //! | [`settings`] | loads the configuration directory, and again when it changes |
 //! | [`proxy`] | the life of a request: read the head, decide, exchange, or tunnel |
+//! | [`origin`] | which listener accepted a connection, and who is at its other end |
 //! | [`upstream`] | connections to the local application and to peers, and when they can be used again |
 //! | [`io`] | plain or TLS streams, with buffers that exist only while they hold something |
 //! | [`shutdown`] | the stages of stopping, and their deadline |
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod init;
 mod io;
 pub mod metrics;
+mod origin;
 mod proxy;
 pub mod settings;
 pub mod shutdown;

@@ -10,7 +10,7 @@ use prometheus::{
 };
 use socketio_sidecar_core::ownership::{Decision, Local};
 
-use crate::proxy::Side;
+use crate::origin::Side;
 
 /// All metrics of one sidecar.
 #[derive(Debug)]
@@ -39,7 +39,8 @@ pub struct Metrics {
     pub(crate) owner_connect_seconds: Histogram,
 }
 
-/// The counters of one side's requests by what was decided, looked up once: every request counts.
+/// The counters of one side's requests by what was decided, looked up once: every request counts. Those
+/// of peers include some that stay 0, since nothing but an owned session is decided for a peer.
 #[derive(Debug)]
 struct Decided {
     other: IntCounter,

@@ -18,11 +18,11 @@ mod refusal;
 mod request;
 mod route;
 mod serve;
+mod session;
 mod tunnel;
 mod turn;
 mod websocket;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,39 +35,6 @@ use crate::metrics::Metrics;
 use crate::settings::Source;
 use crate::shutdown::Shutdown;
 use crate::upstream::{App, Peers};
-
-/// From where a connection came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// From a client or an edge.
-    Client,
-    /// From the sidecar of another pod, which has shown its certificate.
-    Peer,
-}
-
-impl Side {
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Peer => "peer",
-        }
-    }
-}
-
-/// Where a connection came from.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    side: Side,
-    peer: SocketAddr,
-    /// The peer's IP as text, as all requests of the connection need it.
-    address: String,
-}
-
-impl Origin {
-    fn new(side: Side, peer: SocketAddr) -> Self {
-        Self { side, peer, address: peer.ip().to_canonical().to_string() }
-    }
-}
 
 /// The limits of waiting for a client.
 #[derive(Debug, Clone, Copy)]

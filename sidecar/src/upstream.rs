@@ -1,8 +1,9 @@
 //! Connections onward: to the local application and to the sidecars of other pods.
 //!
 //! # Invariants
-//! - A connection is used again only while it is silent, and for less long than the other side keeps
-//!   it: a request that meets a closing connection is lost, and with it the session.
+//! - A connection is used again only while it is silent, as far as is known (see [`pool`]), and for less
+//!   long than the other side keeps it: a request that meets a closing connection is lost, and with it
+//!   the session.
 //! - Every wait has a deadline, and every pool a size.
 
 mod app;

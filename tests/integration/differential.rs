@@ -16,7 +16,7 @@
 //! compares. The peers are [`hyper_peer`], in this process, and [`node_peer`], Node in one of its own.
 //!
 //! Each property is tried on some hundreds of inputs, or as many as `PROPTEST_CASES` says. What fails is
-//! shrunk and printed as an escaped string, with what each party understood; it then belongs into the
+//! shrunk and printed as an escaped string, with what each party understood; it then belongs in the
 //! table that each test begins with.
 
 mod answers;

@@ -116,6 +116,30 @@ async fn a_websocket_lives_until_the_deadline_and_ends_with_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_close_its_websocket_does_not_put_the_deadline_off() {
+    let (mut sidecar, app) = start(&["--drain", "0", "--shutdown-timeout", "3"]).await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    client
+        .send(format!("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n"))
+        .await;
+    let mut at_app = app.accept().await;
+    at_app.head().await;
+    at_app.send(format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}\r\n")).await;
+    assert_eq!(client.answer().await.status, 101);
+
+    let stopped = Instant::now();
+    sidecar.signal(Signal::TERM);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The sidecar says so to the client, and waits for it to close as well, for up to 5 s.
+    drop(at_app);
+    assert!(sidecar.process.ended().await.success());
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    drop(client);
+}
+
+#[tokio::test]
 async fn sigint_does_not_wait_for_draining() {
     let (mut sidecar, _app) = start(&["--drain", "60", "--shutdown-timeout", "90"]).await;
     let _idle = Wire::connect(sidecar.place.clients()).await;

@@ -1,6 +1,6 @@
 //! What two parsers could read differently: refused, closed, and nothing of it reaches the application.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::harness::{Config, Place, Recorder, Scripted, Sidecar, Wire, get};
 
@@ -144,6 +144,25 @@ async fn a_head_that_takes_too_long_is_answered_408_and_silence_is_closed() {
     slow.ended().await;
     silent.ended().await;
     app.nobody_came().await;
+}
+
+#[tokio::test]
+async fn between_requests_silence_may_last_longer_than_a_head_and_a_head_may_not() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let _app = Recorder::start(place.app(), OK).await;
+    let _sidecar = Sidecar::start_with(&config, &place, &["--head-timeout", "1"]).await;
+    let request = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut client = Wire::connect(place.clients()).await;
+    for silence in [0, 1500] {
+        tokio::time::sleep(Duration::from_millis(silence)).await;
+        client.send(request).await;
+        assert_eq!(client.answer().await.status, 200, "after {silence} ms");
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let begun = Instant::now();
+    client.send(&request[..20]).await;
+    assert_eq!(client.answer().await.status, 408);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

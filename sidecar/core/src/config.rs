@@ -220,7 +220,7 @@ impl Settings {
 
     /// Whether the address of `peer` is appended to the `X-Forwarded-For` of what comes from it.
     #[must_use]
-    pub fn appends(&self, peer: std::net::IpAddr) -> bool {
+    pub fn appends_forwarded_for(&self, peer: std::net::IpAddr) -> bool {
         let peer = peer.to_canonical();
         let trusted = || self.config.trusted_proxies.iter().any(|network| network.contains(&peer));
         self.config.forwarded_for == ForwardedFor::Append && !trusted()
@@ -349,12 +349,12 @@ mod tests {
         let with = |config: &str| Settings::parse(config.as_bytes(), KEYS.as_bytes()).unwrap();
         let append = with(r#"{"revision":"1","cluster":"c","trustedProxies":["10.0.0.0/8"]}"#);
         let (edge, client) = ("10.1.2.3".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        assert!(append.appends(client));
-        assert!(!append.appends(edge));
-        assert!(!append.appends("::ffff:10.1.2.3".parse().unwrap()));
-        assert!(append.appends("::ffff:192.0.2.1".parse().unwrap()));
+        assert!(append.appends_forwarded_for(client));
+        assert!(!append.appends_forwarded_for(edge));
+        assert!(!append.appends_forwarded_for("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(append.appends_forwarded_for("::ffff:192.0.2.1".parse().unwrap()));
         let preserve = with(r#"{"revision":"1","cluster":"c","forwardedFor":"Preserve"}"#);
-        assert!(!preserve.appends(client));
+        assert!(!preserve.appends_forwarded_for(client));
     }
 
     #[test]

@@ -14,27 +14,16 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::session_id::SidHash;
-
 /// Longest answer that is read to be tagged, in bytes. Engine.IO's own `maxPayload` is 1,000,000.
 pub const MAX_ANSWER: usize = 1 << 20;
 
 /// Ends one packet of a payload (Engine.IO protocol revision 4, "Payload").
 const RECORD_SEPARATOR: char = '\x1e';
 
-/// A handshake's answer with the owner's tag in it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TaggedAnswer {
-    /// The whole body.
-    pub body: String,
-    /// The session that was opened.
-    pub sid_hash: SidHash,
-}
-
-/// Tags the open packet that `body`, the whole body of a 200 answer, starts with. `seal` makes the tag
-/// for a sid. `None` where the body is to be passed on as it is.
+/// Tags the open packet that `body`, the whole body of a 200 answer, starts with, and returns the whole
+/// body. `seal` makes the tag for a sid. `None` where the body is to be passed on as it is.
 #[must_use]
-pub fn tag_answer(body: &[u8], seal: impl FnOnce(&str) -> Option<String>) -> Option<TaggedAnswer> {
+pub fn tag_answer(body: &[u8], seal: impl FnOnce(&str) -> Option<String>) -> Option<String> {
     let body = std::str::from_utf8(body).ok()?;
     let Some(jsonp) = body.strip_prefix("___eio[") else {
         return tag_payload(body, seal);
@@ -46,11 +35,11 @@ pub fn tag_answer(body: &[u8], seal: impl FnOnce(&str) -> Option<String>) -> Opt
         return None;
     }
     let payload: String = serde_json::from_str(literal).ok()?;
-    let TaggedAnswer { body: payload, sid_hash } = tag_payload(&payload, seal)?;
+    let payload = tag_payload(&payload, seal)?;
     // Legal in JSON, but line ends in older JavaScript: servers escape them, so this does too.
     let literal = serde_json::to_string(&payload).ok()?;
     let literal = literal.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
-    Some(TaggedAnswer { body: format!("___eio[{index}]({literal});"), sid_hash })
+    Some(format!("___eio[{index}]({literal});"))
 }
 
 /// The fields of an open packet that matter here, as they stand in the text.
@@ -62,7 +51,7 @@ struct OpenPacket<'p> {
     upgrades: Option<&'p RawValue>,
 }
 
-fn tag_payload(payload: &str, seal: impl FnOnce(&str) -> Option<String>) -> Option<TaggedAnswer> {
+fn tag_payload(payload: &str, seal: impl FnOnce(&str) -> Option<String>) -> Option<String> {
     let (packet, rest) = payload.split_at(payload.find(RECORD_SEPARATOR).unwrap_or(payload.len()));
     // The deserializer would take an array's elements for the fields.
     let json = packet.strip_prefix('0').filter(|json| json.trim_start().starts_with('{'))?;
@@ -92,7 +81,7 @@ fn tag_payload(payload: &str, seal: impl FnOnce(&str) -> Option<String>) -> Opti
     }
     body.push_str(packet.get(at..)?);
     body.push_str(rest);
-    Some(TaggedAnswer { body, sid_hash: SidHash::of(&sid) })
+    Some(body)
 }
 
 /// Where in `text` its part `part` stands.

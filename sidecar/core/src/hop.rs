@@ -140,8 +140,11 @@ impl Fields<'_, '_> {
         let Header { name, value } = *field;
         let start = (name.as_ptr() as usize).wrapping_sub(self.head.as_ptr() as usize);
         let end = start.wrapping_add(name.len() + 2 + value.len() + 2);
-        let line = self.head.get(start..end).and_then(|line| line.split_at_checked(name.len()));
-        if line.is_some_and(|(_, rest)| rest.starts_with(b": ") && rest.ends_with(b"\r\n")) {
+        let spelled = |line: &[u8]| {
+            let rest = line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b": "));
+            rest.and_then(|rest| rest.strip_suffix(b"\r\n")) == Some(value)
+        };
+        if self.head.get(start..end).is_some_and(spelled) {
             if self.run.end != start {
                 self.flush();
                 self.run.start = start;

@@ -13,10 +13,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::Proxy;
 use super::serve::serve;
-use super::{Origin, Proxy, Side};
 use crate::io::{Conn, Stream, tune};
 use crate::metrics::Counted;
+use crate::origin::{Origin, Side};
 use crate::shutdown::Stage;
 
 /// Longest wait for a peer's TLS handshake.

@@ -8,10 +8,10 @@ use socketio_sidecar_core::http1::{Body, Malformed, RequestHead, header_slots};
 use socketio_sidecar_core::ownership::{Decision, Local, Rejection};
 
 use super::route::Way;
-use super::websocket::Session;
-use super::{Origin, Side};
+use super::session::Session;
 use crate::io::Outbox;
 use crate::metrics::Metrics;
+use crate::origin::{Origin, Side};
 use crate::settings::Applied;
 
 /// A request whose head has been read, in the state that sending it has reached.
@@ -52,7 +52,8 @@ pub(super) enum Reading {
 }
 
 impl Request {
-    /// Reads a head, decides, and rewrites the head accordingly.
+    /// Reads a head, decides, counts the decision, and rewrites the head accordingly: all that needs the
+    /// head, which is not kept.
     pub(super) fn prepare(
         head: &[u8],
         origin: &Origin,
@@ -83,7 +84,9 @@ impl Request {
             },
             identity_encoding: matches!(reading, Reading::Tag(_)),
             forwarded_for: match origin.side {
-                Side::Client if applied.settings.appends(origin.peer.ip()) => Some(&origin.address),
+                Side::Client if applied.settings.appends_forwarded_for(origin.peer.ip()) => {
+                    Some(&origin.address)
+                }
                 _ => None,
             },
         };

@@ -9,14 +9,15 @@ use socketio_sidecar_core::http1::{MAX_HEAD, Malformed, find_head_end};
 use socketio_sidecar_core::websocket::Messages;
 use tokio::time::Instant;
 
+use super::Proxy;
 use super::exchange::{Completed, Exchange, Failure, Outcome};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::route::{NoWay, Onward, Way};
 use super::tunnel::Tunnel;
 use super::websocket::WebSocket;
-use super::{Origin, Proxy};
 use crate::io::{Conn, Deadline, Outbox};
+use crate::origin::Origin;
 use crate::settings::Applied;
 use crate::shutdown::Stage;
 

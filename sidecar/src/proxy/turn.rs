@@ -13,9 +13,10 @@ use socketio_sidecar_core::pace::Lot;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::websocket::Session;
-use super::{Proxy, Side};
+use super::Proxy;
+use super::session::Session;
 use crate::metrics::Counted;
+use crate::origin::Side;
 use crate::settings::CloseWindow;
 
 /// What decides when a WebSocket's turn comes.
@@ -83,7 +84,7 @@ impl Turn {
         }
     }
 
-    /// Waits until sessions begin or cease to be closed; for ever if nobody is left to close anything.
+    /// Waits until sessions begin or cease to be closed; for ever once no settings can come any more.
     async fn changed(&mut self) {
         if self.window.changed().await.is_err() {
             pending::<()>().await;

@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use prometheus::IntCounter;
-use socketio_sidecar_core::ownership::{Decision, Local};
 use socketio_sidecar_core::session_id::SidHash;
 use tokio_util::sync::CancellationToken;
 
+use super::Proxy;
 use super::route::Way;
+use super::session::Session;
 use super::tunnel::{End, Tunnel};
 use super::turn::{Come, Turn};
-use super::{Origin, Proxy, Side};
 use crate::metrics::Counted;
+use crate::origin::{Origin, Side};
 
 /// A WebSocket that has just been opened.
 pub(super) struct WebSocket<H> {
@@ -33,27 +34,6 @@ struct About {
     session: Option<SidHash>,
     peer: SocketAddr,
     side: Side,
-}
-
-/// The session that a WebSocket belongs to from its beginning.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Session {
-    pub(super) hash: SidHash,
-    /// Its owner is known to all sidecars.
-    pub(super) is_tagged: bool,
-}
-
-impl Session {
-    pub(super) fn of(decision: &Decision<'_>) -> Option<Self> {
-        let (session, is_tagged) = match decision {
-            Decision::Local(Local::Owned(tagged) | Local::Closed(tagged)) | Decision::Forward(tagged) => {
-                (&tagged.session, true)
-            }
-            Decision::Local(Local::Untagged(session)) => (session, false),
-            _ => return None,
-        };
-        Some(Self { hash: session.hash(), is_tagged })
-    }
 }
 
 impl<H> WebSocket<H> {
@@ -85,10 +65,11 @@ impl<H> WebSocket<H> {
         async move {
             let started = Instant::now();
             let next = tokio::select! {
+                // A tunnel that is always busy uses up what the runtime lets a task do at once.
                 biased;
-                end = self.tunnel.run() => Next::Ended(end),
-                come = turn_of(&mut self.turn) => Next::Turn(come),
                 () = force.cancelled() => Next::Ended(End::Shutdown),
+                come = turn_of(&mut self.turn) => Next::Turn(come),
+                end = self.tunnel.run() => Next::Ended(end),
             };
             Box::pin(self.end(next, force, started)).await;
         }
@@ -120,7 +101,8 @@ impl<H> WebSocket<H> {
             ended_by = end.label(),
             "WebSocket closed"
         );
-        tunnel.close(end).await;
+        // To linger is a courtesy, which the deadline ends.
+        let _ = force.run_until_cancelled(tunnel.close(end)).await;
         drop((open, held));
     }
 }

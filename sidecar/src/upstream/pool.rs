@@ -12,9 +12,9 @@ const PER_KEY: usize = 128;
 /// Most idle connections kept in one pool.
 const TOTAL: usize = 1024;
 
-/// For how long after its last answer a connection is taken for open unless the runtime has heard
-/// otherwise: too short for the other side to have changed its mind. To ask the kernel each time would
-/// cost a busy sidecar one system call in five.
+/// For how long after its last answer only the runtime is asked whether a connection is still open. What
+/// arrived since it last asked the kernel, within one turn of its loop, it does not know; to ask the
+/// kernel here as well would cost a busy sidecar one system call in five.
 const JUST_LEFT: Duration = Duration::from_millis(10);
 
 /// Idle connections by the other side's key, the one used last first.

@@ -1,4 +1,4 @@
-//! What a sidecar costs among 3 and among 300: as much.
+//! Whether a sidecar costs more among 300 than among 3.
 //!
 //! A sidecar is told of no other one: it learns of an owner from the tag in a sid, and keeps connections to
 //! those that it has forwarded to. So what may grow is what those connections hold, up to a bound, and what

@@ -3,6 +3,8 @@
 //! A place lies between two messages if another message that is put there is received whole. That is
 //! tried at every place, until `ws` refuses what comes before it.
 
+use std::cell::Cell;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -51,6 +53,7 @@ fn a_message_ends_where_ws_would_take_the_next_one() {
         b"\x88\x02\x03\xe8\x81\x00",
         b"Unsupported",
     ];
+    let (places, ends) = (Cell::new(0_u32), Cell::new(0_u32));
     let streams = vec(frame(), 0..6).prop_map(|frames| frames.concat());
     try_all(CASES, known.map(<[u8]>::to_vec), &streams, |bytes| {
         let mut messages = Messages::default();
@@ -67,6 +70,8 @@ fn a_message_ends_where_ws_would_take_the_next_one() {
             if matches!(theirs, "refused" | "concluded") {
                 break;
             }
+            places.set(places.get() + 1);
+            ends.set(ends.get() + u32::from(ours));
             if ours != (theirs == "between") {
                 let ours = if ours { "between" } else { "inside" };
                 let bytes = escaped(bytes);
@@ -75,4 +80,6 @@ fn a_message_ends_where_ws_would_take_the_next_one() {
         }
         Ok(())
     });
+    let share = ends.get() * 100 / places.get();
+    assert!((2..90).contains(&share), "{share} % of {} places are ends of messages", places.get());
 }

@@ -108,7 +108,7 @@ fn a_client_reads_the_sid_that_we_tagged_and_everything_else_as_it_was() {
         });
         let Some(tagged) = tagged else { return Ok(()) };
         let client_reads = |body| peers.ask(&json!({ "ask": "payload", "bytes": text(body) }));
-        let (was, is) = (client_reads(body), client_reads(tagged.body.as_bytes()));
+        let (was, is) = (client_reads(body), client_reads(tagged.as_bytes()));
         let sid = sealed.into_inner();
         let mut expected = was.clone();
         expected["open"]["sid"] = json!(sid.clone().map(|sid| format!("{sid}.tag_-1")));
@@ -118,7 +118,7 @@ fn a_client_reads_the_sid_that_we_tagged_and_everything_else_as_it_was() {
             upgrades.retain(|name| name != "webtransport");
         }
         if was["open"]["sid"] != json!(sid) || is != expected {
-            let (body, tagged) = (escaped(body), escaped(tagged.body.as_bytes()));
+            let (body, tagged) = (escaped(body), escaped(tagged.as_bytes()));
             return Err(format!(
                 "{body}\n    is tagged as {tagged}\n    we read {sid:?}, they {was}\n    and then {is}"
             ));

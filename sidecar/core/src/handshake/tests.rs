@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn tag(body: &str) -> Option<String> {
-    tag_answer(body.as_bytes(), |sid| Some(format!("T{}", sid.len()))).map(|answer| answer.body)
+    tag_answer(body.as_bytes(), |sid| Some(format!("T{}", sid.len())))
 }
 
 #[test]
@@ -44,8 +44,7 @@ fn jsonp_answers_are_tagged_inside_their_string() {
 #[test]
 fn a_sid_is_sealed_as_the_application_knows_it() {
     let answer = tag_answer(br#"0{"sid":"a\"\u0062"}"#, |sid| Some(sid.len().to_string())).unwrap();
-    assert_eq!(answer.body, r#"0{"sid":"a\"\u0062.3"}"#);
-    assert_eq!(answer.sid_hash, SidHash::of("a\"b"));
+    assert_eq!(answer, r#"0{"sid":"a\"\u0062.3"}"#);
 }
 
 #[test]
@@ -83,8 +82,7 @@ proptest! {
         let body = if jsonp { format!("___eio[3]({});", serde_json::to_string(&payload).unwrap()) } else { payload };
         let tagged = tag_answer(body.as_bytes(), |_| Some("~TAG~".into())).unwrap();
         let expected = if jsonp { body.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029") } else { body };
-        prop_assert_eq!(tagged.body.replacen(".~TAG~", "", 1), expected);
-        prop_assert_eq!(tagged.sid_hash, SidHash::of(&sid));
+        prop_assert_eq!(tagged.replacen(".~TAG~", "", 1), expected);
     }
 
     #[test]

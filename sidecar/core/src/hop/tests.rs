@@ -135,9 +135,15 @@ fn where_there_is_no_body_nothing_frames_one() {
 
 /// Fields that matter here, and some that do not.
 fn fields() -> impl Strategy<Value = String> {
-    let line = "(Connection|Content-Length|Transfer-Encoding|X-Forwarded-For|Upgrade|TE|X-[a-z]{1,5}): \
-                (keep-alive|close|upgrade|websocket|chunked|x-[a-z]{1,5}|[0-9]{1,3}|[ -~]{0,12})\r\n";
+    let line = "(Connection|Content-Length|Transfer-Encoding|X-Forwarded-For|Upgrade|TE|X-[a-z]{1,5}):( | | |  |\t|)\
+                (keep-alive|close|upgrade|websocket|chunked|x-[a-z]{1,5}|[0-9]{1,3}|[ -~]{0,12})(|||\t| )\r\n";
     prop::collection::vec(line, 0..6).prop_map(|lines| lines.concat())
+}
+
+/// Names and values of the fields that pass as they are.
+fn of_all_hops<'h, 'b: 'h>(fields: impl Iterator<Item = &'h Header<'b>>) -> Vec<(&'b str, &'b [u8])> {
+    let passes = |field: &&Header<'_>| !is_hop_by_hop(field.name) && !is_forwarded_for(field);
+    fields.filter(passes).map(|field| (field.name, field.value)).collect()
 }
 
 proptest! {
@@ -158,6 +164,10 @@ proptest! {
         prop_assert_eq!((again.framing, again.websocket), (parsed.framing, parsed.websocket));
         let last = again.headers.iter().rfind(|field| is_forwarded_for(field)).unwrap();
         prop_assert!(last.value.ends_with(b"10.0.0.9"));
+
+        let nominated = Nominated::of(parsed.headers);
+        let kept = parsed.headers.iter().filter(|field| !nominated.names(field.name));
+        prop_assert_eq!(of_all_hops(again.headers.iter()), of_all_hops(kept));
     }
 
     #[test]

@@ -97,6 +97,14 @@ proptest! {
     }
 
     #[test]
+    fn every_length_of_sid_and_cluster_comes_back(sid in 0usize..300, cluster in 1usize..300) {
+        let (ring, sid) = (ring(&"c".repeat(cluster), 0, &[(0, &KEY_A)]), "s".repeat(sid));
+        let tag = ring.seal(&sid, &owner("10.0.0.1")).unwrap();
+        prop_assert_eq!(ring.open(&sid, &tag), Some(owner("10.0.0.1")));
+        prop_assert_eq!(ring.open(&format!("{sid}s"), &tag), None);
+    }
+
+    #[test]
     fn a_changed_shortened_or_lengthened_tag_never_opens(at in 0usize..42, with in "[A-Za-z0-9_=.+/ -]", keep in 0usize..42) {
         let ring = ring("c", 0, &[(0, &KEY_A)]);
         let tag = ring.seal(SID, &owner("10.0.0.1")).unwrap();

@@ -230,7 +230,7 @@ impl Exchange<'_> {
             }
             _ => None,
         };
-        let replaced = tagged.as_ref().map(|answer| answer.body.as_bytes());
+        let replaced = tagged.as_deref().map(str::as_bytes);
         let until_close = head.framing == Framing::UntilClose && replaced.is_none();
         let hop = ResponseHop {
             close: self.closes(),

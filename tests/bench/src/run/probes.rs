@@ -21,7 +21,7 @@ const CLIENTS: [usize; 2] = [1, 32];
 /// How often memory is looked at, and a sidecar among few and many: they hardly vary.
 const LOOKS: usize = 3;
 
-/// Looks at all of it, and with `valgrind` at instructions too, whose profiles it may name a place for.
+/// Looks at all of it, and with `callgrind` at instructions too, whose profiles it may name a place for.
 pub(super) fn go(
     rig: &mut Rig,
     ground: &Ground,

@@ -115,7 +115,9 @@ impl Running {
         clients.count_anew(Instant::now(), false);
         let (began, before) = (Instant::now(), cpu_time(self.process()?.pid())?);
         rig.drive(&mut clients, began + counted, |_| false)?;
-        let cpu = cpu_time(self.process()?.pid())? - before;
+        let cpu = cpu_time(self.process()?.pid())?
+            .checked_sub(before)
+            .context("a thread of the sidecar has ended, and its CPU time with it")?;
         let completed = clients.completed();
         ensure!(completed > 0, "nothing was answered while it counted");
         Ok(cpu.as_secs_f64() * 1e6 / completed as f64)

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::clients::Command;
@@ -127,14 +127,18 @@ impl Running {
         let times = self.clients.tell(Command::Talk { rate: RATE, ms }, counted + PATIENCE)?;
         let (after, passed) = (self.cpu_times()?, began.elapsed().as_secs_f64());
         let count = times.len() as f64;
-        let servers = (after.servers - before.servers).as_secs_f64();
-        let sidecars = (after.sidecars - before.sidecars).as_secs_f64();
+        let spent = |after: Duration, before: Duration| {
+            let spent = after.checked_sub(before);
+            anyhow::Ok(spent.context("a thread has ended, and its CPU time with it")?.as_secs_f64())
+        };
+        let servers = spent(after.servers, before.servers)?;
+        let sidecars = spent(after.sidecars, before.sidecars)?;
         let talk = Talk {
             round_trip: Times::of(&times)?,
             servers_us: servers * 1e6 / count,
             sidecars_us: (!self.sidecars.is_empty()).then_some(sidecars * 1e6 / count),
             pods_used: (servers + sidecars) / passed,
-            clients_used: (after.clients - before.clients).as_secs_f64() / passed,
+            clients_used: spent(after.clients, before.clients)? / passed,
         };
         ensure!(
             talk.pods_used.max(talk.clients_used) < TOO_BUSY,
