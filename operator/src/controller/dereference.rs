@@ -208,9 +208,11 @@ async fn fetch_endpoints(
     context: &Context,
     service: &str,
 ) -> Result<Vec<EndpointSlice>, Error> {
-    let recorded = cluster.status.as_ref().and_then(|status| status.step.zip(status.step_since.as_ref()));
-    let recorded = recorded.map(|(step, _)| step);
-    if !plan::endpoints_are_of_interest(recorded, cluster.metadata.deletion_timestamp.is_some()) {
+    let recorded = cluster.status.as_ref().and_then(plan::recorded);
+    if !plan::endpoints_are_of_interest(
+        recorded.map(|(step, _)| step),
+        cluster.metadata.deletion_timestamp.is_some(),
+    ) {
         return Ok(Vec::new());
     }
     let api: Api<EndpointSlice> =

@@ -20,7 +20,7 @@ use super::error::Error;
 use super::give_back::{self, give_back};
 use super::names;
 use super::patch_status::{patch_status, publish};
-use super::plan::{Asks, Plan, Situation, decide};
+use super::plan::{Asks, Plan, Situation, decide, recorded};
 use super::rest::rest;
 use super::revisions;
 use super::status::findings::{accepted, findings, summarize};
@@ -226,7 +226,7 @@ fn plan(
     now: Timestamp,
 ) -> Result<Plan, Error> {
     let status = cluster.status.clone().unwrap_or_default();
-    let recorded = status.step.zip(status.step_since.map(|since| since.0));
+    let recorded = recorded(&status);
     let routed =
         observed.client_service.as_ref().is_some_and(|service| client_service::is_routed(service, cluster));
     let endpoints_agree = observed

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::crd::v1alpha1::{Drain, Mode, Step};
+use crate::crd::v1alpha1::{Drain, Mode, SocketIoClusterStatus, Step};
 
 /// How long endpoints may take to be known everywhere: kube-proxy and edges follow them within seconds.
 pub(crate) const SETTLE: Duration = Duration::from_secs(15);
@@ -209,6 +209,11 @@ impl Situation {
         // A clock that went back has waited for nothing.
         span.saturating_sub(Duration::try_from(self.now.duration_since(since)).unwrap_or_default())
     }
+}
+
+/// The step that the last pass recorded, and since when it is.
+pub(crate) fn recorded(status: &SocketIoClusterStatus) -> Option<(Step, Timestamp)> {
+    status.step.zip(status.step_since.as_ref().map(|since| since.0))
 }
 
 /// Whether [`Situation::endpoints_agree`] may decide anything. Settling alone waits for endpoints, which is the

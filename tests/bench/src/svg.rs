@@ -91,6 +91,7 @@ fn curve(picture: &mut Picture, left: f64, title: &str, points: &[(u32, f64)]) {
     let ends = points.first().zip(points.last());
     let (first, last) = ends.map_or((0.0, 1.0), |(first, last)| (log(first.0), log(last.0)));
     let most = points.iter().map(|point| point.1).fold(f64::MIN_POSITIVE, f64::max);
+    let decimals = usize::from(most < 1000.0);
     let at = |(size, value): (u32, f64)| {
         let x = left + WIDTH * (log(size) - first) / (last - first).max(f64::MIN_POSITIVE);
         (x, TOP + (BOTTOM - TOP) * (1.0 - value / most))
@@ -106,7 +107,7 @@ fn curve(picture: &mut Picture, left: f64, title: &str, points: &[(u32, f64)]) {
     for point in points {
         let (x, y) = at(*point);
         picture.bar((x - 2.5, y - 2.5), (5.0, 5.0), COLOUR);
-        picture.text(x, y - 8.0, Anchor::Middle, &format!("{:.1}", point.1));
+        picture.text(x, y - 8.0, Anchor::Middle, &format!("{:.decimals$}", point.1));
         picture.text(x, BOTTOM + 18.0, Anchor::Middle, &point.0.to_string());
     }
 }
@@ -142,5 +143,10 @@ mod tests {
             picture.contains("<text x=\"330.0\" y=\"42.0\" text-anchor=\"middle\">4.0</text>"),
             "{picture}"
         );
+        assert!(
+            picture.contains("<text x=\"50.0\" y=\"184.5\" text-anchor=\"middle\">1.0</text>"),
+            "{picture}"
+        );
+        assert!(curves(&[("requests", vec![(10, 58.0), (1000, 5833.4)])]).contains(">5833</text>"));
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use socketio_affinity_bench::procfs::cpu_time;
 
 /// What it is, in a line.
 pub(crate) fn describe() -> String {
@@ -21,30 +21,16 @@ pub(crate) fn load() -> String {
     load.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// CPU time that a process has used, over all its threads that live.
-///
-/// # Errors
-/// It has ended.
-pub(crate) fn cpu(pid: i32) -> Result<Duration> {
-    let mut nanoseconds = 0;
-    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("the process has ended")? {
-        // A thread may end while it is looked at.
-        let accounting = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
-        nanoseconds += accounting.split(' ').next().unwrap_or_default().parse::<u64>().unwrap_or_default();
-    }
-    Ok(Duration::from_nanos(nanoseconds))
-}
-
 /// CPU time that the API server and its store have used. `None`: there is not exactly one of each on this
 /// machine, so that it is unknown which ones are meant.
 pub(crate) fn servers_cpu() -> Option<Duration> {
-    Some(cpu(only("kube-apiserver")?).ok()? + cpu(only("etcd")?).ok()?)
+    Some(cpu_time(only("kube-apiserver")?).ok()? + cpu_time(only("etcd")?).ok()?)
 }
 
-fn only(program: &str) -> Option<i32> {
+fn only(program: &str) -> Option<u32> {
     let processes =
         fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let mut found = processes.filter(|pid: &i32| {
+    let mut found = processes.filter(|pid: &u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(first).rsplit('/').next() == Some(program)
@@ -59,12 +45,12 @@ mod tests {
 
     #[test]
     fn the_cpu_time_of_a_process_grows_with_what_it_does_and_a_stranger_has_none() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        let before = cpu(own).unwrap();
+        let own = std::process::id();
+        let before = cpu_time(own).unwrap();
         let until = std::time::Instant::now() + Duration::from_millis(100);
         while std::time::Instant::now() < until {}
-        assert!(cpu(own).unwrap() > before);
-        assert!(cpu(-1).is_err());
+        assert!(cpu_time(own).unwrap() > before);
+        assert!(cpu_time(u32::MAX).is_err());
         assert_eq!(only("a program that nobody has"), None);
     }
 }

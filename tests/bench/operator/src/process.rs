@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use socketio_affinity_bench::procfs::cpu_time;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::fleet::SYSTEM;
-use crate::machine;
 
 const ADMIN: &str = "127.0.0.1:18080";
 /// Longest wait for its end, and for its metrics.
@@ -120,7 +120,7 @@ impl Operator {
     /// # Errors
     /// It has ended.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        machine::cpu(self.pid)
+        Ok(cpu_time(u32::try_from(self.pid)?)?)
     }
 }
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use socketio_affinity_bench::stats;
 
 use crate::cli::Cli;
 use crate::measure::Row;
@@ -166,10 +167,9 @@ fn requests(row: &Row) -> String {
     text
 }
 
-/// The value below which a share of ascending ones is.
+/// As [`stats::percentile`]; nothing where nothing was changed.
 fn percentile(ascending: &[Duration], percent: usize) -> Duration {
-    let index = (ascending.len() * percent).div_ceil(100).max(1) - 1;
-    ascending.get(index).copied().unwrap_or_default()
+    stats::percentile(ascending, percent).unwrap_or_default()
 }
 
 fn mebibytes(kibibytes: u64) -> String {
