@@ -96,7 +96,7 @@ impl App {
         let listen = bind("--listen", self.listen).await?;
         let peer_listen = bind("--pod-ip, --peer-port", self.peer_listen).await?;
         let admin_listen = bind("--admin-listen", self.admin_listen).await?;
-        let (stopper, shutdown) = shutdown::channel();
+        let (stopper, shutdown) = shutdown::channel(source.applied().close_window);
         let proxy = Arc::new(Proxy {
             source,
             metrics: Arc::new(Metrics::new()?),
@@ -183,6 +183,7 @@ fn look_for_changes(proxy: &Proxy) {
             proxy.metrics.reloads.with_label_values(&["applied"]).inc();
             look_at_certificate(proxy);
             let applied = proxy.source.applied();
+            proxy.shutdown.set_window(applied.close_window);
             let config = &applied.settings.config;
             tracing::info!(
                 mode = ?config.mode, revision = config.revision, close_over = config.close_over,

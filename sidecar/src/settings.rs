@@ -26,7 +26,6 @@ use socketio_sidecar_core::config::{
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
 use socketio_sidecar_core::ownership::Rules;
 use socketio_sidecar_core::pace::Closing;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) use tls::PeerTls;
@@ -53,7 +52,7 @@ pub struct Applied {
     pub(crate) settings: Settings,
     pub(crate) own: Owner,
     pub(crate) tls: PeerTls,
-    close_window: Option<CloseWindow>,
+    pub(crate) close_window: Option<CloseWindow>,
 }
 
 /// Over which time sessions are closed.
@@ -109,8 +108,6 @@ pub struct Source {
     directory: PathBuf,
     identity: Identity,
     applied: ArcSwap<Applied>,
-    /// As in `applied`, for those who wait for it.
-    close_window: watch::Sender<Option<CloseWindow>>,
     seen: Mutex<Seen>,
 }
 
@@ -138,21 +135,14 @@ impl Source {
     /// See [`SettingsRefusal`].
     pub fn open(directory: &Path, identity: Identity) -> Result<Self, SettingsRefusal> {
         let files = read(directory)?;
-        let applied = apply(&files, &identity, None)?;
-        let close_window = watch::Sender::new(applied.close_window);
-        let applied = ArcSwap::from_pointee(applied);
+        let applied = ArcSwap::from_pointee(apply(&files, &identity, None)?);
         let seen = Mutex::new(Seen { files, refusal: None });
-        Ok(Self { directory: directory.to_owned(), identity, applied, close_window, seen })
+        Ok(Self { directory: directory.to_owned(), identity, applied, seen })
     }
 
     /// The settings in force.
     pub fn applied(&self) -> Arc<Applied> {
         self.applied.load_full()
-    }
-
-    /// Tells when sessions begin or cease to be closed.
-    pub(crate) fn close_window(&self) -> watch::Receiver<Option<CloseWindow>> {
-        self.close_window.subscribe()
     }
 
     /// Why the directory as it is now is not applied, if it is not.
@@ -170,11 +160,7 @@ impl Source {
                 return Ok(Reload::Unchanged);
             }
             let applied = apply(&files, &self.identity, self.applied().close_window)?;
-            let close_window = applied.close_window;
             self.applied.store(Arc::new(applied));
-            // Nobody is woken for what is as before.
-            self.close_window
-                .send_if_modified(|current| std::mem::replace(current, close_window) != close_window);
             seen.files = files;
             seen.refusal = None;
             Ok(Reload::Applied)

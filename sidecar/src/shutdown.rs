@@ -1,26 +1,38 @@
-//! The stages of stopping, in order; each is entered once and never left backwards.
+//! How connections learn that they have to end.
+//!
+//! Stopping has stages; each is entered once and never left backwards.
 //!
 //! 1. *Draining*: everything goes on, but each answer says `Connection: close`, so that clients and
 //!    edges take their next request elsewhere. It gives endpoints the time to be updated everywhere.
 //! 2. *Closing*: nothing new is accepted and idle connections end. What hangs, a poll or a tunnel,
 //!    goes on.
-//! 3. At the deadline whatever is left ends, tunnels included.
+//! 3. *Ended*: at the deadline whatever is left ends, tunnels included.
+//!
+//! Apart from them, a paced close ends sessions over a window of time, and may begin, change and be
+//! taken back in any stage.
+//!
+//! Thousands of idle connections listen to all of this, so it is one thing to listen to.
 
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::settings::CloseWindow;
+
 /// How far stopping has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Not stopping.
+    #[default]
     Serving,
     /// Everything goes on; answers close their connections.
     Draining,
     /// Nothing new begins; what hangs goes on until the deadline.
     Closing,
+    /// The deadline has come: everything ends.
+    Ended,
 }
 
 /// How a sidecar is told to stop.
@@ -41,74 +53,115 @@ pub struct Deadlines {
     pub total: Duration,
 }
 
-/// What every connection holds to learn of stopping, and by which its end is waited for.
+/// What every connection holds to learn of its end, and by which that is waited for.
 #[derive(Debug, Clone)]
 pub(crate) struct Shutdown {
-    stage: watch::Receiver<Stage>,
+    orders: watch::Sender<Orders>,
     tasks: TaskTracker,
-    force: CancellationToken,
+}
+
+/// What holds for all connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Orders {
+    stage: Stage,
+    window: Option<CloseWindow>,
 }
 
 /// Takes a sidecar through the stages.
 #[derive(Debug)]
-pub(crate) struct Stopper {
-    stage: watch::Sender<Stage>,
-    shutdown: Shutdown,
-}
+pub(crate) struct Stopper(Shutdown);
 
-pub(crate) fn channel() -> (Stopper, Shutdown) {
-    let (sender, stage) = watch::channel(Stage::Serving);
-    let shutdown = Shutdown { stage, tasks: TaskTracker::new(), force: CancellationToken::new() };
-    (Stopper { stage: sender, shutdown: shutdown.clone() }, shutdown)
+/// A sidecar that serves, and closes sessions over `window` if there is one.
+pub(crate) fn channel(window: Option<CloseWindow>) -> (Stopper, Shutdown) {
+    let orders = watch::Sender::new(Orders { stage: Stage::Serving, window });
+    let shutdown = Shutdown { orders, tasks: TaskTracker::new() };
+    (Stopper(shutdown.clone()), shutdown)
 }
 
 impl Shutdown {
     pub(crate) fn stage(&self) -> Stage {
-        *self.stage.borrow()
+        self.orders.borrow().stage
+    }
+
+    /// Sets over which time sessions are closed. Nobody is woken for what is as before.
+    pub(crate) fn set_window(&self, window: Option<CloseWindow>) {
+        self.orders.send_if_modified(|orders| std::mem::replace(&mut orders.window, window) != window);
     }
 
     /// Waits until stopping has come to `stage`. Cancel safe.
     pub(crate) async fn reached(&self, stage: Stage) {
-        // The sender outlives all connections; if it were gone, stopping would be over.
-        let _ = self.stage.clone().wait_for(|current| *current >= stage).await;
+        self.listen().reached(stage).await;
     }
 
-    /// Runs `tunnel` as a task of its own. It is given what is cancelled at the deadline, and ends then.
-    pub(crate) fn spawn_tunnel<F>(&self, tunnel: impl FnOnce(CancellationToken) -> F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.tasks.spawn(tunnel(self.force.clone()));
+    pub(crate) fn listen(&self) -> Listening {
+        Listening(self.orders.subscribe())
     }
 
-    /// Runs `connection` as a task of its own, until it ends or the deadline ends it.
+    /// Runs `tunnel` as a task of its own. It is to end by itself in the last stage.
+    pub(crate) fn spawn_tunnel(&self, tunnel: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(tunnel);
+    }
+
+    /// Runs `connection` as a task of its own, until it ends or the last stage ends it.
     pub(crate) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
-        let force = self.force.clone();
+        let mut listening = self.listen();
         self.tasks.spawn(async move {
-            // What it returns is whether it came to its end, which makes no difference here.
-            let _ = force.run_until_cancelled(connection).await;
+            tokio::select! {
+                biased;
+                () = listening.reached(Stage::Ended) => {}
+                () = connection => {}
+            }
         });
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.orders.send_modify(|orders| orders.stage = stage);
+    }
+}
+
+/// One who listens to what ends connections.
+#[derive(Debug)]
+pub(crate) struct Listening(watch::Receiver<Orders>);
+
+impl Listening {
+    /// Waits until stopping has come to `stage`. Cancel safe.
+    pub(crate) async fn reached(&mut self, stage: Stage) {
+        // Whoever could still say something is gone with the runtime; stopping is over then.
+        let _ = self.0.wait_for(|orders| orders.stage >= stage).await;
+    }
+
+    /// What holds now, and is not waited for by [`Self::changed`].
+    pub(crate) fn now(&mut self) -> (Stage, Option<CloseWindow>) {
+        let Orders { stage, window } = *self.0.borrow_and_update();
+        (stage, window)
+    }
+
+    /// Waits until something else holds than when [`Self::now`] was asked. Cancel safe.
+    pub(crate) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            pending().await
+        }
     }
 }
 
 impl Stopper {
     /// Goes through the stages. Returns how many connections had to be ended by force.
     pub(crate) async fn stop(self, deadlines: Deadlines, haste: Haste) -> usize {
-        let Shutdown { tasks, force, .. } = self.shutdown;
+        let Self(shutdown) = self;
         let started = tokio::time::Instant::now();
-        tasks.close();
-        let _ = self.stage.send(Stage::Draining);
+        shutdown.tasks.close();
+        shutdown.enter(Stage::Draining);
         if haste == Haste::Drain {
             tokio::time::sleep(deadlines.drain.min(deadlines.total)).await;
         }
-        let _ = self.stage.send(Stage::Closing);
-        let in_time = tokio::time::timeout_at(started + deadlines.total, tasks.wait()).await;
+        shutdown.enter(Stage::Closing);
+        let in_time = tokio::time::timeout_at(started + deadlines.total, shutdown.tasks.wait()).await;
         if in_time.is_ok() {
             return 0;
         }
-        let left = tasks.len();
-        force.cancel();
-        tasks.wait().await;
+        let left = shutdown.tasks.len();
+        shutdown.enter(Stage::Ended);
+        shutdown.tasks.wait().await;
         left
     }
 }
@@ -116,27 +169,42 @@ impl Stopper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::pending;
+    use tokio::time::Instant;
 
     const NOW: Deadlines = Deadlines { drain: Duration::ZERO, total: Duration::from_millis(20) };
 
     #[tokio::test(start_paused = true)]
     async fn the_deadline_ends_what_does_not_end_by_itself() {
-        let (stopper, shutdown) = channel();
+        let (stopper, shutdown) = channel(None);
         shutdown.spawn(pending());
         let waits = shutdown.clone();
         shutdown.spawn(async move { waits.reached(Stage::Closing).await });
-        shutdown.spawn_tunnel(|force| async move { force.cancelled().await });
+        let tunnel = shutdown.clone();
+        shutdown.spawn_tunnel(async move { tunnel.reached(Stage::Ended).await });
         assert_eq!(stopper.stop(NOW, Haste::Drain).await, 2);
-        assert_eq!(shutdown.stage(), Stage::Closing);
+        assert_eq!(shutdown.stage(), Stage::Ended);
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_waited_for_that_has_ended() {
-        let (stopper, _shutdown) = channel();
+        let (stopper, _shutdown) = channel(None);
         let hour = Duration::from_secs(3600);
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         assert_eq!(stopper.stop(Deadlines { drain: hour, total: hour }, Haste::Close).await, 0);
         assert!(started.elapsed() < hour);
+    }
+
+    #[tokio::test]
+    async fn a_window_wakes_only_where_it_is_another_one() {
+        let (_stopper, shutdown) = channel(None);
+        let mut listening = shutdown.listen();
+        let window =
+            |seconds| Some(CloseWindow { began: Instant::now(), length: Duration::from_secs(seconds) });
+        let (minute, hour) = (window(60), window(3600));
+        for (set, wakes) in [(None, false), (minute, true), (minute, false), (hour, true), (None, true)] {
+            shutdown.set_window(set);
+            let woken = tokio::time::timeout(Duration::ZERO, listening.changed()).await.is_ok();
+            assert_eq!((woken, listening.now()), (wakes, (Stage::Serving, set)));
+        }
     }
 }

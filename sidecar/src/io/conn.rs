@@ -1,28 +1,13 @@
 //! A connection and what it has said that is not understood yet.
 
-use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
-use tokio::time::timeout;
+use tokio::io::Interest;
 
 use super::{READ_SIZE, Stream};
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
-}
-
-/// Longest that a closed connection lingers for the other side to close as well: in all, and since it
-/// last said anything.
-const LINGER: Duration = Duration::from_secs(30);
-const LINGER_SILENCE: Duration = Duration::from_secs(5);
-/// Most bytes read and thrown away meanwhile.
-const LINGER_BYTES: usize = 1 << 20;
 
 /// A connection, and the bytes read from it that nobody has taken.
 #[derive(Debug)]
@@ -35,6 +20,12 @@ pub(crate) struct Conn {
 impl Conn {
     pub(crate) fn new(stream: Stream) -> Self {
         Self { stream, inbox: Vec::new(), taken: 0 }
+    }
+
+    /// The connection alone, and what was read and not taken.
+    pub(crate) fn into_parts(mut self) -> (Stream, Vec<u8>) {
+        self.inbox.drain(..self.taken);
+        (self.stream, self.inbox)
     }
 
     /// What was read and not taken.
@@ -79,13 +70,11 @@ impl Conn {
         through: impl FnOnce(&[u8], &mut Vec<u8>, &mut Context<'_>) -> T,
     ) -> Poll<io::Result<T>> {
         let Self { stream, inbox, taken } = self;
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buf = ReadBuf::new(&mut scratch[..most.min(READ_SIZE)]);
-            ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+        stream.poll_pass(cx, most, |bytes, cx| {
             // What was taken goes first, so that a client which always leaves something behind cannot
             // make the inbox grow.
             inbox.drain(..std::mem::take(taken));
-            Poll::Ready(Ok(through(buf.filled(), inbox, cx)))
+            through(bytes, inbox, cx)
         })
     }
 
@@ -101,41 +90,12 @@ impl Conn {
         let peeked = if ask_kernel { peek() } else { tcp.try_io(Interest::READABLE, peek) };
         self.inbox().is_empty() && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
-
-    /// Closes so that the other side sees a broken connection, not the end of a stream.
-    pub(crate) fn abort(self) {
-        if let Stream::Tcp(stream) = &self.stream {
-            // If it cannot be set, the connection is broken already. (A TLS stream that ends without
-            // its closing alert counts as broken by itself.)
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-        }
-    }
-
-    /// Closes in a way that lets the other side read what was sent last: says that no more will come,
-    /// and throws away what still arrives, for a bounded time. Closing with unread bytes would reset
-    /// the connection and could take the answer along (RFC 9112 section 9.6).
-    pub(crate) async fn linger(mut self) {
-        let discard = async {
-            self.stream.shutdown().await?;
-            let mut left = LINGER_BYTES;
-            while left > 0 {
-                let read =
-                    std::future::poll_fn(|cx| self.poll_read(cx, READ_SIZE, |bytes, _, _| bytes.len()));
-                match timeout(LINGER_SILENCE, read).await {
-                    Ok(Ok(read)) if read > 0 => left = left.saturating_sub(read),
-                    _ => break,
-                }
-            }
-            io::Result::Ok(())
-        };
-        // It is closed either way.
-        let _ = timeout(LINGER, discard).await;
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
 
     async fn fill(conn: &mut Conn, limit: usize) {

@@ -20,6 +20,11 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// One that has `bytes` to write.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
     /// True when everything has been handed to the kernel.
     pub(crate) fn is_empty(&self) -> bool {
         self.at == self.bytes.len() && !self.unflushed

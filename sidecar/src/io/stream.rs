@@ -1,14 +1,23 @@
 //! A TCP connection, plain or under TLS.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsStream;
+
+use super::READ_SIZE;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
+}
 
 /// How much longer than the stall timeout TCP waits. Linux ends a connection by `TCP_USER_TIMEOUT` also
 /// when the other side lives and does not read, which is for the stall timeout to decide.
@@ -16,6 +25,13 @@ const MARGIN: Duration = Duration::from_secs(15);
 
 /// How long a connection is silent before it is probed, and then between probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Longest that a closed connection lingers for the other side to close as well: in all, and since it
+/// last said anything.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// Most bytes read and thrown away meanwhile.
+const LINGER_BYTES: usize = 1 << 20;
 
 /// A TCP connection, plain or under TLS.
 #[derive(Debug)]
@@ -36,6 +52,52 @@ pub(crate) fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(stall + MARGIN))?;
     Ok(())
+}
+
+impl Stream {
+    /// Reads once, `most` bytes and [`READ_SIZE`] at most, and hands `through` what came: nothing at the
+    /// end of the stream.
+    pub(crate) fn poll_pass<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        through: impl FnOnce(&[u8], &mut Context<'_>) -> T,
+    ) -> Poll<io::Result<T>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(&mut scratch[..most.min(READ_SIZE)]);
+            ready!(Pin::new(self).poll_read(cx, &mut buf))?;
+            Poll::Ready(Ok(through(buf.filled(), cx)))
+        })
+    }
+
+    /// Closes so that the other side sees a broken connection, not the end of a stream.
+    pub(crate) fn abort(self) {
+        if let Self::Tcp(stream) = &self {
+            // If it cannot be set, the connection is broken already. (A TLS stream that ends without
+            // its closing alert counts as broken by itself.)
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Closes in a way that lets the other side read what was sent last: says that no more will come,
+    /// and throws away what still arrives, for a bounded time. Closing with unread bytes would reset
+    /// the connection and could take the answer along (RFC 9112 section 9.6).
+    pub(crate) async fn linger(mut self) {
+        let discard = async {
+            self.shutdown().await?;
+            let mut left = LINGER_BYTES;
+            while left > 0 {
+                let read = poll_fn(|cx| self.poll_pass(cx, READ_SIZE, |bytes, _| bytes.len()));
+                match timeout(LINGER_SILENCE, read).await {
+                    Ok(Ok(read)) if read > 0 => left = left.saturating_sub(read),
+                    _ => break,
+                }
+            }
+            io::Result::Ok(())
+        };
+        // It is closed either way.
+        let _ = timeout(LINGER, discard).await;
+    }
 }
 
 impl AsyncRead for Stream {

@@ -64,13 +64,13 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
         };
         match next {
             Ok(Next::Request) => deadline.set(Instant::now() + proxy.timeouts.idle),
-            Ok(Next::Close) => return client.linger().await,
-            Ok(Next::Abort) => return client.abort(),
+            Ok(Next::Close) => return client.stream.linger().await,
+            Ok(Next::Abort) => return client.stream.abort(),
             Ok(Next::Tunnel(onward, messages, way)) => {
-                let tunnel = Tunnel::new(client, onward, messages, proxy.timeouts.stall);
+                let tunnel = Tunnel::new(client, onward.stream, messages, proxy.timeouts.stall);
                 // A task of its own, so that a tunnel does not keep the space that requests need.
                 let websocket = WebSocket::new(&proxy, tunnel, (way, session), &origin, held);
-                return proxy.shutdown.spawn_tunnel(|force| websocket.run(force));
+                return proxy.shutdown.spawn_tunnel(websocket.run());
             }
             Err(refusal) => return refuse(&proxy, client, &origin, refusal, to_head).await,
         }
@@ -224,6 +224,6 @@ async fn refuse(proxy: &Proxy, mut client: Conn, origin: &Origin, refusal: Refus
     outbox.push(refusal.render(to_head).as_bytes());
     let sent = poll_fn(|cx| outbox.poll_drain(&mut client.stream, cx));
     if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await {
-        client.linger().await;
+        client.stream.linger().await;
     }
 }

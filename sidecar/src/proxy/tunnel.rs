@@ -25,7 +25,7 @@ use socketio_sidecar_core::websocket::Messages;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::io::{Conn, Outbox, StallAlarm};
+use crate::io::{Conn, Outbox, READ_SIZE, StallAlarm, Stream};
 
 /// Who ended a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +68,8 @@ struct Direction {
 /// Two connections that carry the same bytes.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    client: Conn,
-    onward: Conn,
+    client: Stream,
+    onward: Stream,
     up: Direction,
     down: Direction,
     /// What the client was told so far.
@@ -89,11 +89,10 @@ enum Farewell {
 
 impl Tunnel {
     /// `client` may already have sent something, which is passed on first; it may have been told
-    /// something as well, and that is what was `said`.
-    pub(super) fn new(mut client: Conn, onward: Conn, said: Messages, stall: Duration) -> Self {
-        let mut up = Direction::default();
-        up.outbox.push(client.inbox());
-        client.take(client.inbox().len());
+    /// something as well, and that is what was `said`. What `onward` has sent was passed.
+    pub(super) fn new(client: Conn, onward: Stream, said: Messages, stall: Duration) -> Self {
+        let (client, sent) = client.into_parts();
+        let up = Direction { outbox: Outbox::of(sent), ..Direction::default() };
         Self { client, onward, up, down: Direction::default(), said, farewell: Farewell::NotDue, stall }
     }
 
@@ -175,7 +174,7 @@ impl Tunnel {
             return false;
         }
         // If it cannot be said, the client has gone, which reading from it will show.
-        let said = Pin::new(&mut self.client.stream).poll_shutdown(cx).is_ready();
+        let said = Pin::new(&mut self.client).poll_shutdown(cx).is_ready();
         if said {
             self.farewell = Farewell::Said;
         }
@@ -206,15 +205,15 @@ impl Direction {
     /// tunnel ends.
     fn poll(
         &mut self,
-        from: &mut Conn,
-        to: &mut Conn,
+        from: &mut Stream,
+        to: &mut Stream,
         cx: &mut Context<'_>,
         mut tell: impl FnMut(&[u8]) -> Option<usize>,
     ) {
         let mut progress = false;
         while !self.broken {
             if !self.outbox.is_empty() {
-                match self.outbox.poll_drain(&mut to.stream, cx) {
+                match self.outbox.poll_drain(to, cx) {
                     Poll::Pending => break,
                     Poll::Ready(drained) => self.broken = drained.is_err(),
                 }
@@ -222,9 +221,8 @@ impl Direction {
                 break;
             } else {
                 let outbox = &mut self.outbox;
-                let passed = from.poll_pass(cx, |bytes, _, cx| {
-                    let told =
-                        tell(bytes).map(|length| outbox.write_through(&mut to.stream, cx, &bytes[..length]));
+                let passed = from.poll_pass(cx, READ_SIZE, |bytes, cx| {
+                    let told = tell(bytes).map(|length| outbox.write_through(to, cx, &bytes[..length]));
                     (bytes.is_empty(), told.is_some_and(|written| written.is_err()))
                 });
                 match passed {

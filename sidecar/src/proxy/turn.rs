@@ -1,16 +1,14 @@
-//! A WebSocket's turn in a paced close.
+//! When this sidecar ends a WebSocket: at its turn in a paced close, or when stopping has come to its
+//! last stage.
 //!
 //! # Invariants
 //! - While nothing is to be closed, a WebSocket that waits for its turn has no timer: it is woken when
-//!   the settings begin or cease to close.
+//!   sessions begin or cease to be closed.
 //! - One without a tag that was opened after the close began has no turn in it.
 //! - Waiting is cancel safe: nothing is drawn or counted by it that would be lost.
 
-use std::future::pending;
-
 use prometheus::IntGauge;
 use socketio_sidecar_core::pace::Lot;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Proxy;
@@ -18,76 +16,104 @@ use super::session::Session;
 use crate::metrics::Counted;
 use crate::origin::Side;
 use crate::settings::CloseWindow;
+use crate::shutdown::{Listening, Stage};
 
-/// What decides when a WebSocket's turn comes.
+/// What decides when this sidecar ends a WebSocket.
 #[derive(Debug)]
 pub(super) struct Turn {
-    window: watch::Receiver<Option<CloseWindow>>,
-    lot: Lot,
-    /// Its session has a tag, and so a turn whenever the WebSocket was opened: the session is older.
-    has_tag: bool,
+    listening: Listening,
     opened: Instant,
-    /// Counts those that are still to end.
+    paced: Paced,
+    /// Counts those that are still to end in a paced close.
     left: IntGauge,
 }
 
-/// A turn that has come.
+/// What a paced close means for a WebSocket.
+#[derive(Debug, Clone, Copy)]
+enum Paced {
+    /// Nothing: the sidecar that the client is connected to sees to it.
+    Elsewhere,
+    /// One without a tag, with a lot of its own.
+    Untagged(Lot),
+    /// Its session has a tag, and so a turn whenever the WebSocket was opened: the session is older.
+    Tagged(Lot),
+}
+
+/// What an open WebSocket has come to.
 #[derive(Debug)]
-pub(super) struct Come {
-    /// When the window ends.
-    pub(super) window_ends: Instant,
-    /// To be held until the WebSocket has ended.
-    pub(super) left: Counted,
+pub(super) enum Come {
+    /// The last stage of stopping.
+    Shutdown,
+    /// Its turn in a paced close.
+    Turn {
+        /// When the window ends.
+        window_ends: Instant,
+        /// To be held until the WebSocket has ended.
+        left: Counted,
+    },
 }
 
 impl Turn {
-    /// That of a WebSocket which is opened now; `None` where the sidecar that the client is connected to
-    /// sees to it.
-    pub(super) fn new(proxy: &Proxy, side: Side, session: Option<Session>) -> Option<Self> {
-        if side == Side::Peer {
-            return None;
-        }
-        let session = session.filter(|session| session.is_tagged).map(|session| session.hash);
-        Some(Self {
-            window: proxy.source.close_window(),
-            lot: session.map_or_else(|| proxy.next_lot(), Lot::of_session),
-            has_tag: session.is_some(),
-            opened: Instant::now(),
-            left: proxy.metrics.tunnels_to_close.clone(),
-        })
+    /// That of a WebSocket which is opened now.
+    pub(super) fn new(proxy: &Proxy, side: Side, session: Option<Session>) -> Self {
+        let tagged = session.filter(|session| session.is_tagged);
+        let paced = match (side, tagged) {
+            (Side::Peer, _) => Paced::Elsewhere,
+            (Side::Client, Some(session)) => Paced::Tagged(Lot::of_session(session.hash)),
+            (Side::Client, None) => Paced::Untagged(proxy.next_lot()),
+        };
+        let left = proxy.metrics.tunnels_to_close.clone();
+        Self { listening: proxy.shutdown.listen(), opened: Instant::now(), paced, left }
+    }
+
+    /// When the WebSocket was opened.
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Waits until it comes, which may be never.
     pub(super) async fn comes(&mut self) -> Come {
         loop {
-            let window = *self.window.borrow_and_update();
-            match window.filter(|window| self.has_tag || self.opened <= window.began) {
-                Some(window) => {
+            let (stage, window) = self.listening.now();
+            if stage == Stage::Ended {
+                return Come::Shutdown;
+            }
+            let moment = window.and_then(|window| Some((window, self.moment(window)?)));
+            match moment {
+                Some((window, moment)) => {
                     // Boxed: while nothing is to be closed, no room is kept for it.
-                    if let Some(come) = Box::pin(self.comes_in(window)).await {
+                    if let Some(come) = Box::pin(self.comes_at(moment, window)).await {
                         return come;
                     }
                 }
-                None => self.changed().await,
+                None => self.listening.changed().await,
             }
         }
     }
 
-    /// Waits for its moment of `window`; `None` when something has changed before.
-    async fn comes_in(&mut self, window: CloseWindow) -> Option<Come> {
+    /// Waits for the last stage of stopping.
+    pub(super) async fn shutdown(&mut self) {
+        self.listening.reached(Stage::Ended).await;
+    }
+
+    /// Its moment of `window`, if it has one.
+    fn moment(&self, window: CloseWindow) -> Option<Instant> {
+        let lot = match self.paced {
+            Paced::Tagged(lot) => lot,
+            Paced::Untagged(lot) if self.opened <= window.began => lot,
+            Paced::Untagged(_) | Paced::Elsewhere => return None,
+        };
+        Some(window.began + lot.moment(window.length))
+    }
+
+    /// Waits for its `moment` of `window`; `None` when something has changed before.
+    async fn comes_at(&mut self, moment: Instant, window: CloseWindow) -> Option<Come> {
         let left = Counted::new(self.left.clone());
         tokio::select! {
-            () = sleep_until(window.began + self.lot.moment(window.length)) => {
-                Some(Come { window_ends: window.began + window.length, left })
+            () = sleep_until(moment) => {
+                Some(Come::Turn { window_ends: window.began + window.length, left })
             }
-            () = self.changed() => None,
-        }
-    }
-
-    /// Waits until sessions begin or cease to be closed; for ever once no settings can come any more.
-    async fn changed(&mut self) {
-        if self.window.changed().await.is_err() {
-            pending::<()>().await;
+            () = self.listening.changed() => None,
         }
     }
 }
@@ -95,6 +121,7 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shutdown::{Deadlines, Haste, Shutdown, Stopper, channel};
     use std::time::Duration;
     use tokio::time::timeout;
 
@@ -105,26 +132,25 @@ mod tests {
     }
 
     struct Fixture {
-        sender: watch::Sender<Option<CloseWindow>>,
+        stopper: Stopper,
+        shutdown: Shutdown,
         left: IntGauge,
+    }
+
+    /// In the middle of the window.
+    fn lot() -> Lot {
+        Lot::of_number(socketio_sidecar_core::owner_tag::PodDigest([0x80, 0, 0, 0, 0, 0, 0, 0]), 0)
     }
 
     impl Fixture {
         fn new() -> Self {
-            let left = IntGauge::new("left", "left").unwrap();
-            Self { sender: watch::channel(None).0, left }
+            let (stopper, shutdown) = channel(None);
+            Self { stopper, shutdown, left: IntGauge::new("left", "left").unwrap() }
         }
 
-        /// With a lot in the middle of the window.
-        fn turn(&self, has_tag: bool) -> Turn {
-            let middle = socketio_sidecar_core::owner_tag::PodDigest([0x80, 0, 0, 0, 0, 0, 0, 0]);
-            Turn {
-                window: self.sender.subscribe(),
-                lot: Lot::of_number(middle, 0),
-                has_tag,
-                opened: Instant::now(),
-                left: self.left.clone(),
-            }
+        fn turn(&self, paced: Paced) -> Turn {
+            let listening = self.shutdown.listen();
+            Turn { listening, opened: Instant::now(), paced, left: self.left.clone() }
         }
     }
 
@@ -135,30 +161,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_comes_at_its_own_moment_of_the_window() {
         let fixture = Fixture::new();
-        let mut turn = Box::pin(comes(fixture.turn(false)));
+        let mut turn = Box::pin(comes(fixture.turn(Paced::Untagged(lot()))));
         assert!(timeout(SECOND * 9999, &mut turn).await.is_err(), "nothing is closed");
         let began = Instant::now();
-        fixture.sender.send_replace(window(began, 100));
+        fixture.shutdown.set_window(window(began, 100));
         assert!(timeout(SECOND * 49, &mut turn).await.is_err());
         assert_eq!(fixture.left.get(), 1);
-        let come = turn.await;
-        assert_eq!((began.elapsed().as_secs(), come.window_ends), (50, began + SECOND * 100));
+        let Come::Turn { window_ends, left } = turn.await else { panic!("nothing stops") };
+        assert_eq!((began.elapsed().as_secs(), window_ends), (50, began + SECOND * 100));
         assert_eq!(fixture.left.get(), 1, "until it has ended");
-        drop(come);
+        drop(left);
         assert_eq!(fixture.left.get(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_turn_comes_once_the_close_is_taken_back() {
         let fixture = Fixture::new();
-        let mut turn = Box::pin(comes(fixture.turn(true)));
-        fixture.sender.send_replace(window(Instant::now(), 100));
+        let mut turn = Box::pin(comes(fixture.turn(Paced::Tagged(lot()))));
+        fixture.shutdown.set_window(window(Instant::now(), 100));
         assert!(timeout(SECOND * 49, &mut turn).await.is_err());
-        fixture.sender.send_replace(None);
+        fixture.shutdown.set_window(None);
         assert!(timeout(SECOND * 9999, &mut turn).await.is_err());
         assert_eq!(fixture.left.get(), 0);
         let began = Instant::now();
-        fixture.sender.send_replace(window(began, 10));
+        fixture.shutdown.set_window(window(began, 10));
         turn.await;
         assert_eq!(began.elapsed().as_secs(), 5, "a new close is a new window");
     }
@@ -166,11 +192,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_length_moves_the_turn_and_not_the_beginning() {
         let fixture = Fixture::new();
-        let mut turn = Box::pin(comes(fixture.turn(false)));
+        let mut turn = Box::pin(comes(fixture.turn(Paced::Untagged(lot()))));
         let began = Instant::now();
-        fixture.sender.send_replace(window(began, 100));
+        fixture.shutdown.set_window(window(began, 100));
         assert!(timeout(SECOND * 10, &mut turn).await.is_err());
-        fixture.sender.send_replace(window(began, 40));
+        fixture.shutdown.set_window(window(began, 40));
         turn.await;
         assert_eq!(began.elapsed().as_secs(), 20);
     }
@@ -178,19 +204,38 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_opened_later_is_closed_only_if_its_session_is_older() {
         let fixture = Fixture::new();
-        fixture.sender.send_replace(window(Instant::now(), 100));
+        fixture.shutdown.set_window(window(Instant::now(), 100));
         tokio::time::advance(SECOND).await;
-        let mut later = Box::pin(comes(fixture.turn(false)));
+        let mut later = Box::pin(comes(fixture.turn(Paced::Untagged(lot()))));
         assert!(timeout(SECOND * 9999, &mut later).await.is_err());
         assert_eq!(fixture.left.get(), 0);
-        timeout(SECOND, comes(fixture.turn(true))).await.expect("its moment has passed");
+        timeout(SECOND, comes(fixture.turn(Paced::Tagged(lot())))).await.expect("its moment has passed");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_anybody_to_close_it_no_turn_comes() {
-        let Fixture { sender, left } = Fixture::new();
-        let turn = Fixture { sender: sender.clone(), left }.turn(true);
-        drop(sender);
-        assert!(timeout(SECOND * 9999, comes(turn)).await.is_err());
+    async fn what_came_from_a_peer_has_no_turn() {
+        let fixture = Fixture::new();
+        fixture.shutdown.set_window(window(Instant::now(), 100));
+        assert!(timeout(SECOND * 9999, comes(fixture.turn(Paced::Elsewhere))).await.is_err());
+        assert_eq!(fixture.left.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_stage_of_stopping_ends_all_whatever_they_wait_for() {
+        for window in [None, window(Instant::now(), 1000)] {
+            for paced in [Paced::Elsewhere, Paced::Untagged(lot()), Paced::Tagged(lot())] {
+                let fixture = Fixture::new();
+                fixture.shutdown.set_window(window);
+                let turn = fixture.turn(paced);
+                let ended = tokio::spawn(comes(turn));
+                let deadlines = Deadlines { drain: SECOND, total: SECOND * 10 };
+                // Something must be left for the deadline to end.
+                fixture.shutdown.spawn(std::future::pending());
+                fixture.stopper.stop(deadlines, Haste::Drain).await;
+                let ended = timeout(SECOND, ended).await;
+                assert!(matches!(ended, Ok(Ok(Come::Shutdown))), "{ended:?} {paced:?} {window:?}");
+                assert_eq!(fixture.left.get(), 0);
+            }
+        }
     }
 }

@@ -1,13 +1,10 @@
 //! The life of a WebSocket: until either side ends it, its turn in a paced close comes, or this sidecar
 //! stops; and the one line that the log has of it.
 
-use std::future::pending;
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use prometheus::IntCounter;
 use socketio_sidecar_core::session_id::SidHash;
-use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
 use super::route::Way;
@@ -20,7 +17,7 @@ use crate::origin::{Origin, Side};
 /// A WebSocket that has just been opened.
 pub(super) struct WebSocket<H> {
     tunnel: Tunnel,
-    turn: Option<Turn>,
+    turn: Turn,
     about: About,
     open: Counted,
     closed: IntCounter,
@@ -56,35 +53,34 @@ impl<H> WebSocket<H> {
         }
     }
 
-    /// Runs it to its end, which is when `force` is cancelled at the latest.
+    /// Runs it to its end, which is in the last stage of stopping at the latest.
     ///
     /// Thousands of these are idle at once. So this is no `async fn`, which would have room for its
     /// arguments twice, and what is not needed while a WebSocket is open is boxed.
     #[allow(clippy::manual_async_fn, reason = "see above")]
-    pub(super) fn run(mut self, force: CancellationToken) -> impl Future<Output = ()> {
+    pub(super) fn run(mut self) -> impl Future<Output = ()> {
         async move {
-            let started = Instant::now();
             let next = tokio::select! {
                 // A tunnel that is always busy uses up what the runtime lets a task do at once.
                 biased;
-                () = force.cancelled() => Next::Ended(End::Shutdown),
-                come = turn_of(&mut self.turn) => Next::Turn(come),
+                come = self.turn.comes() => Next::Come(come),
                 end = self.tunnel.run() => Next::Ended(end),
             };
-            Box::pin(self.end(next, force, started)).await;
+            Box::pin(self.end(next)).await;
         }
     }
 
-    async fn end(self, next: Next, force: CancellationToken, started: Instant) {
-        let Self { mut tunnel, about, open, closed, held, .. } = self;
+    async fn end(self, next: Next) {
+        let Self { mut tunnel, mut turn, about, open, closed, held } = self;
         let end = match next {
             Next::Ended(end) => end,
-            Next::Turn(come) => tokio::select! {
-                end = tunnel.finish(come.window_ends) => {
-                    drop(come.left);
+            Next::Come(Come::Shutdown) => End::Shutdown,
+            Next::Come(Come::Turn { window_ends, left }) => tokio::select! {
+                end = tunnel.finish(window_ends) => {
+                    drop(left);
                     end
                 }
-                () = force.cancelled() => End::Shutdown,
+                () = turn.shutdown() => End::Shutdown,
             },
         };
         if tunnel.has_finished() || end == End::Closed {
@@ -95,14 +91,17 @@ impl<H> WebSocket<H> {
             from = about.side.label(),
             to = about.to,
             session = about.session.map(tracing::field::display),
-            seconds = started.elapsed().as_secs(),
+            seconds = turn.opened().elapsed().as_secs(),
             bytes_up = tunnel.bytes_up(),
             bytes_down = tunnel.bytes_down(),
             ended_by = end.label(),
             "WebSocket closed"
         );
-        // To linger is a courtesy, which the deadline ends.
-        let _ = force.run_until_cancelled(tunnel.close(end)).await;
+        tokio::select! {
+            () = tunnel.close(end) => {}
+            // To linger is a courtesy, which the deadline ends.
+            () = turn.shutdown() => {}
+        }
         drop((open, held));
     }
 }
@@ -110,12 +109,5 @@ impl<H> WebSocket<H> {
 /// What an open WebSocket comes to.
 enum Next {
     Ended(End),
-    Turn(Come),
-}
-
-async fn turn_of(turn: &mut Option<Turn>) -> Come {
-    match turn {
-        Some(turn) => turn.comes().await,
-        None => pending().await,
-    }
+    Come(Come),
 }

@@ -16,7 +16,7 @@ async fn pair() -> (Conn, TcpStream) {
 /// A tunnel, its client and its application.
 async fn tunnel() -> (Tunnel, TcpStream, TcpStream) {
     let ((client, their_client), (onward, app)) = (pair().await, pair().await);
-    (Tunnel::new(client, onward, Messages::default(), STALL), their_client, app)
+    (Tunnel::new(client, onward.stream, Messages::default(), STALL), their_client, app)
 }
 
 #[tokio::test]
