@@ -139,7 +139,7 @@ impl Listening {
     /// Waits until something else holds than when [`Self::now`] was asked. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
     }
     out.extend_from_slice(if head.http_1_0 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
 
-    let nominated = Nominated::of(head.headers);
+    let nominated = Nominated::of(head.nominates, head.headers);
     let last_forwarded_for = hop.forwarded_for.and_then(|_| head.headers.iter().rposition(is_forwarded_for));
     let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for (at, field) in head.headers.iter().enumerate() {
@@ -97,7 +97,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &Resp
     out.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
     out.extend_from_slice(head.reason.as_bytes());
     out.extend_from_slice(b"\r\n");
-    let nominated = Nominated::of(head.headers);
+    let nominated = Nominated::of(head.nominates, head.headers);
     let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for field in head.headers {
         // Where there cannot be a body, there is no field that frames one (RFC 9112 sections 6.1, 6.2).
@@ -137,23 +137,16 @@ struct Fields<'o, 'b> {
 
 impl Fields<'_, '_> {
     fn pass(&mut self, field: &Header<'_>) {
-        let Header { name, value } = *field;
-        let start = (name.as_ptr() as usize).wrapping_sub(self.head.as_ptr() as usize);
-        let end = start.wrapping_add(name.len() + 2 + value.len() + 2);
-        let spelled = |line: &[u8]| {
-            let rest = line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b": "));
-            rest.and_then(|rest| rest.strip_suffix(b"\r\n")) == Some(value)
-        };
-        if self.head.get(start..end).is_some_and(spelled) {
-            if self.run.end != start {
+        if let Some(line) = line(self.head, field) {
+            if self.run.end != line.start {
                 self.flush();
-                self.run.start = start;
+                self.run.start = line.start;
             }
-            self.run.end = end;
+            self.run.end = line.end;
             return;
         }
         self.flush();
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        for part in [field.name.as_bytes(), b": ", field.value, b"\r\n"] {
             self.out.extend_from_slice(part);
         }
     }
@@ -163,6 +156,18 @@ impl Fields<'_, '_> {
         let run = std::mem::take(&mut self.run);
         self.out.extend_from_slice(self.head.get(run).unwrap_or_default());
     }
+}
+
+/// Where in `head` the line of `field` is, if it is spelled as it would be written.
+fn line(head: &[u8], field: &Header<'_>) -> Option<Range<usize>> {
+    let Header { name, value } = *field;
+    // Both are parts of the head, so only what stands between and behind them has to be looked at.
+    let at = |part: &[u8]| (part.as_ptr() as usize).checked_sub(head.as_ptr() as usize);
+    let (start, value_at) = (at(name.as_bytes())?, at(value)?);
+    let end = value_at + value.len();
+    let is_spelled_so =
+        head.get(start + name.len()..value_at)? == b": " && head.get(end..end + 2)? == b"\r\n";
+    is_spelled_so.then_some(start..end + 2)
 }
 
 fn write_forwarded_for(out: &mut Vec<u8>, before: &[u8], address: &str) {
@@ -198,13 +203,8 @@ fn is_hop_by_hop(name: &str) -> bool {
 struct Nominated<'h, 'b>(Option<&'h [Header<'b>]>);
 
 impl<'h, 'b> Nominated<'h, 'b> {
-    fn of(headers: &'h [Header<'b>]) -> Self {
-        let plain = |option: &[u8]| {
-            [&b""[..], b"close", b"keep-alive", b"upgrade"]
-                .iter()
-                .any(|known| option.eq_ignore_ascii_case(known))
-        };
-        Self((!connection_options(headers).all(plain)).then_some(headers))
+    fn of(any: bool, headers: &'h [Header<'b>]) -> Self {
+        Self(any.then_some(headers))
     }
 
     fn names(&self, name: &str) -> bool {

@@ -1,9 +1,10 @@
 //! The way onward: which connection a request takes.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socketio_sidecar_core::owner_tag::Owner;
+use tokio::time::Instant;
 
 use super::Proxy;
 use super::refusal::Refusal;
@@ -51,19 +52,20 @@ pub(super) struct Onward {
 
 impl Proxy {
     /// Finds or makes a connection. `is_safe` requests may use any idle one, others only one that was
-    /// just used; `fresh` forbids idle ones.
+    /// just used, as of `now`; `fresh` forbids idle ones.
     pub(super) async fn connect(
         &self,
         way: Way,
         applied: &Applied,
         is_safe: bool,
         fresh: bool,
+        now: Instant,
     ) -> Result<Onward, NoWay> {
         if !fresh {
             let at_most = if is_safe { Duration::MAX } else { JUST_USED };
             let pooled = match way {
-                Way::App => self.app.pooled(at_most),
-                Way::Owner(owner) => self.peers.pooled(&owner, at_most),
+                Way::App => self.app.pooled(at_most, now),
+                Way::Owner(owner) => self.peers.pooled(&owner, at_most, now),
             };
             if let Some(conn) = pooled {
                 return Ok(Onward { conn, reused: true });
@@ -89,11 +91,11 @@ impl Proxy {
         Ok(Onward { conn, reused: false })
     }
 
-    /// Gives a connection back that can carry another request.
-    pub(super) fn keep(&self, way: Way, conn: Conn, keep_alive: Option<Duration>) {
+    /// Gives a connection back that can carry another request, from `now` on.
+    pub(super) fn keep(&self, way: Way, conn: Conn, keep_alive: Option<Duration>, now: Instant) {
         match way {
-            Way::App => self.app.put(conn, keep_alive),
-            Way::Owner(owner) => self.peers.put(&owner, conn),
+            Way::App => self.app.put(conn, keep_alive, now),
+            Way::Owner(owner) => self.peers.put(&owner, conn, now),
         }
     }
 }

@@ -30,7 +30,8 @@ enum NoHead {
 
 /// What becomes of a connection after a request.
 enum Next {
-    Request,
+    /// Another request may come, and the connection is idle since then.
+    Request(Instant),
     /// It ends, in a way that lets the client read the answer.
     Close,
     /// It breaks, so that nobody takes half an answer for a whole one.
@@ -63,7 +64,7 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
             Err(rejection) => Err(Refusal::Rejected(rejection)),
         };
         match next {
-            Ok(Next::Request) => deadline.set(Instant::now() + proxy.timeouts.idle),
+            Ok(Next::Request(since)) => deadline.set(since + proxy.timeouts.idle),
             Ok(Next::Close) => return client.stream.linger().await,
             Ok(Next::Abort) => return client.stream.abort(),
             Ok(Next::Tunnel(onward, messages, way)) => {
@@ -127,15 +128,15 @@ async fn answer(
     applied: &Applied,
 ) -> Result<Next, Refusal> {
     let started = Instant::now();
-    let mut fresh = false;
+    let (mut fresh, mut now) = (false, started);
     loop {
-        let onward = match proxy.connect(way, applied, request.is_safe, fresh).await {
+        let onward = match proxy.connect(way, applied, request.is_safe, fresh, now).await {
             Ok(onward) => onward,
             Err(NoWay::OwnerGone(gone)) => {
                 // The application answers, so that the error has its dialect and its CORS fields. The
                 // tag stays on the sid: without it, it could be another session's sid here.
                 proxy.metrics.count_owner_gone(gone.reason());
-                (way, fresh) = (Way::App, false);
+                (way, fresh, now) = (Way::App, false, Instant::now());
                 continue;
             }
             Err(NoWay::Refused(refusal, error)) => {
@@ -155,8 +156,9 @@ async fn answer(
                     Way::App => &proxy.metrics.local_seconds,
                     Way::Owner(_) => &proxy.metrics.forward_seconds,
                 };
-                seconds.observe(started.elapsed().as_secs_f64());
-                return Ok(conclude(proxy, way, onward, &completed));
+                let ended = Instant::now();
+                seconds.observe((ended - started).as_secs_f64());
+                return Ok(conclude(proxy, way, onward, &completed, ended));
             }
             Err(Failure::Unsent(_)) if reused => {
                 proxy.metrics.retries.inc();
@@ -173,8 +175,8 @@ async fn answer(
     }
 }
 
-/// Counts a complete answer and gives the connection onward back.
-fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed) -> Next {
+/// Counts an answer that is complete `now`, and gives the connection onward back.
+fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed, now: Instant) -> Next {
     if completed.tagged {
         proxy.metrics.tagged.inc();
     }
@@ -182,9 +184,9 @@ fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed) -> Nex
         proxy.metrics.would_have_failed.inc();
     }
     if completed.reuse_onward {
-        proxy.keep(way, onward, completed.keep_alive);
+        proxy.keep(way, onward, completed.keep_alive, now);
     }
-    if completed.reuse_client { Next::Request } else { Next::Close }
+    if completed.reuse_client { Next::Request(now) } else { Next::Close }
 }
 
 /// Counts a failure and says how to answer it; `None` where there is nobody to answer.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::pool::Pool;
 use crate::io::{Conn, Stream, tune};
@@ -38,9 +38,9 @@ impl App {
         self.address
     }
 
-    /// An idle connection that was used within `at_most`.
-    pub(crate) fn pooled(&self, at_most: Duration) -> Option<Conn> {
-        self.pool.take(&(), at_most)
+    /// An idle connection that was used within `at_most` before `now`.
+    pub(crate) fn pooled(&self, at_most: Duration, now: Instant) -> Option<Conn> {
+        self.pool.take(&(), at_most, now)
     }
 
     /// A new connection.
@@ -53,11 +53,12 @@ impl App {
         Ok(Conn::new(Stream::Tcp(stream)))
     }
 
-    /// Keeps a connection for the next request. `keep_alive` is what the application said of it.
-    pub(crate) fn put(&self, conn: Conn, keep_alive: Option<Duration>) {
+    /// Keeps a connection for the next request, from `now` on. `keep_alive` is what the application said
+    /// of it.
+    pub(crate) fn put(&self, conn: Conn, keep_alive: Option<Duration>, now: Instant) {
         let keep = keep_alive.map_or(KEEP_DEFAULT, |said| said.saturating_sub(KEEP_MARGIN).min(KEEP_MOST));
         if !keep.is_zero() {
-            self.pool.put((), conn, keep);
+            self.pool.put((), conn, keep, now);
         }
     }
 

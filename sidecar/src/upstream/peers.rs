@@ -16,13 +16,13 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use socketio_sidecar_core::config::peer_name;
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::is_own_shortage;
@@ -100,9 +100,9 @@ impl Peers {
         Self { port, stall, pool: Pool::new(), gone: Mutex::new(HashMap::new()) }
     }
 
-    /// An idle connection to the owner that was used within `at_most`.
-    pub(crate) fn pooled(&self, owner: &Owner, at_most: Duration) -> Option<Conn> {
-        self.pool.take(&(owner.ip, owner.pod), at_most)
+    /// An idle connection to the owner that was used within `at_most` before `now`.
+    pub(crate) fn pooled(&self, owner: &Owner, at_most: Duration, now: Instant) -> Option<Conn> {
+        self.pool.take(&(owner.ip, owner.pod), at_most, now)
     }
 
     /// A new connection to the owner.
@@ -159,9 +159,9 @@ impl Peers {
         }
     }
 
-    /// Keeps a connection for the next request to the same pod.
-    pub(crate) fn put(&self, owner: &Owner, conn: Conn) {
-        self.pool.put((owner.ip, owner.pod), conn, KEEP);
+    /// Keeps a connection for the next request to the same pod, from `now` on.
+    pub(crate) fn put(&self, owner: &Owner, conn: Conn, now: Instant) {
+        self.pool.put((owner.ip, owner.pod), conn, KEEP, now);
     }
 
     /// Closes expired idle connections, and returns how many are left.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::io::Conn;
 
@@ -42,8 +44,7 @@ impl<K: Eq + Hash> Pool<K> {
     }
 
     /// A connection to `key` that is quiet and has been idle for less than `at_most`, if there is one.
-    pub(super) fn take(&self, key: &K, at_most: Duration) -> Option<Conn> {
-        let now = Instant::now();
+    pub(super) fn take(&self, key: &K, at_most: Duration, now: Instant) -> Option<Conn> {
         let mut idle = self.lock();
         loop {
             let entries = idle.by_key.get_mut(key)?;
@@ -60,9 +61,8 @@ impl<K: Eq + Hash> Pool<K> {
         }
     }
 
-    /// Keeps `conn` for `keep`, unless the pool is full.
-    pub(super) fn put(&self, key: K, conn: Conn, keep: Duration) {
-        let since = Instant::now();
+    /// Keeps `conn`, which is idle `since` then, for `keep`, unless the pool is full.
+    pub(super) fn put(&self, key: K, conn: Conn, keep: Duration, since: Instant) {
         let mut idle = self.lock();
         if idle.total >= TOTAL {
             return;
@@ -110,10 +110,10 @@ mod tests {
     #[tokio::test]
     async fn a_quiet_connection_comes_back_once() {
         let (pool, (conn, _theirs)) = (Pool::new(), pair().await);
-        pool.put(1, conn, LONG);
-        assert!(pool.take(&2, LONG).is_none());
-        assert!(pool.take(&1, LONG).is_some());
-        assert!(pool.take(&1, LONG).is_none());
+        pool.put(1, conn, LONG, Instant::now());
+        assert!(pool.take(&2, LONG, Instant::now()).is_none());
+        assert!(pool.take(&1, LONG, Instant::now()).is_some());
+        assert!(pool.take(&1, LONG, Instant::now()).is_none());
     }
 
     #[tokio::test]
@@ -129,35 +129,35 @@ mod tests {
             // Wait until it has arrived, without reading it.
             let Stream::Tcp(stream) = &mut conn.stream else { unreachable!() };
             stream.readable().await.unwrap();
-            pool.put(1, conn, LONG);
-            assert!(pool.take(&1, LONG).is_none(), "speak: {speak}");
+            pool.put(1, conn, LONG, Instant::now());
+            assert!(pool.take(&1, LONG, Instant::now()).is_none(), "speak: {speak}");
         }
     }
 
     #[tokio::test]
     async fn a_connection_that_was_closed_a_moment_ago_is_not_used_again_after_a_while() {
         let (pool, (conn, theirs)) = (Pool::new(), pair().await);
-        pool.put(1, conn, LONG);
+        pool.put(1, conn, LONG, Instant::now());
         drop(theirs);
         // Nothing is awaited, so the runtime does not hear of it.
         std::thread::sleep(JUST_LEFT);
-        assert!(pool.take(&1, LONG).is_none());
+        assert!(pool.take(&1, LONG, Instant::now()).is_none());
     }
 
     #[tokio::test]
     async fn an_old_connection_is_left_for_a_request_that_may_use_it() {
         let (pool, (conn, _theirs)) = (Pool::new(), pair().await);
-        pool.put(1, conn, LONG);
-        assert!(pool.take(&1, Duration::ZERO).is_none(), "a POST wants a fresher one");
-        assert!(pool.take(&1, LONG).is_some(), "a GET does not");
+        pool.put(1, conn, LONG, Instant::now());
+        assert!(pool.take(&1, Duration::ZERO, Instant::now()).is_none(), "a POST wants a fresher one");
+        assert!(pool.take(&1, LONG, Instant::now()).is_some(), "a GET does not");
     }
 
     #[tokio::test]
     async fn what_has_expired_is_closed() {
         let (pool, (conn, _theirs)) = (Pool::new(), pair().await);
-        pool.put(1, conn, Duration::ZERO);
+        pool.put(1, conn, Duration::ZERO, Instant::now());
         assert_eq!(pool.reap(), 0);
-        assert!(pool.take(&1, LONG).is_none());
+        assert!(pool.take(&1, LONG, Instant::now()).is_none());
     }
 
     #[tokio::test]
@@ -166,7 +166,7 @@ mod tests {
         let mut theirs = Vec::new();
         for _ in 0..=PER_KEY {
             let (conn, other) = pair().await;
-            pool.put(1, conn, LONG);
+            pool.put(1, conn, LONG, Instant::now());
             theirs.push(other);
         }
         assert_eq!(pool.reap(), PER_KEY);

@@ -165,7 +165,7 @@ proptest! {
         let last = again.headers.iter().rfind(|field| is_forwarded_for(field)).unwrap();
         prop_assert!(last.value.ends_with(b"10.0.0.9"));
 
-        let nominated = Nominated::of(parsed.headers);
+        let nominated = Nominated::of(true, parsed.headers);
         let kept = parsed.headers.iter().filter(|field| !nominated.names(field.name));
         prop_assert_eq!(of_all_hops(again.headers.iter()), of_all_hops(kept));
     }

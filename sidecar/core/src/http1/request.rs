@@ -20,6 +20,8 @@ pub struct RequestHead<'h, 'b> {
     pub framing: Framing,
     /// The client will keep the connection open after the answer (RFC 9112 section 9.3).
     pub keep_alive: bool,
+    /// `Connection` names fields, or anything else that is not read here (RFC 9110 section 7.6.1).
+    pub nominates: bool,
     /// An HTTP upgrade to WebSocket is asked for (RFC 6455 section 4.1).
     pub websocket: bool,
 }
@@ -81,6 +83,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             headers,
             framing,
             keep_alive: connection.keep_alive(http_1_0),
+            nominates: connection.others,
             websocket: upgrade
                 && connection.upgrade
                 && method == "GET"
@@ -105,14 +108,20 @@ pub(super) struct ConnectionOptions {
     close: bool,
     keep_alive: bool,
     upgrade: bool,
+    /// Any but these three.
+    pub(super) others: bool,
 }
 
 impl ConnectionOptions {
     pub(super) fn see(&mut self, value: &[u8]) {
         for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+            match option.len() {
+                0 => {}
+                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
+                7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                _ => self.others = true,
+            }
         }
     }
 

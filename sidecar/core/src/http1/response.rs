@@ -23,6 +23,8 @@ pub struct ResponseHead<'h, 'b> {
     pub framing: Framing,
     /// The server will keep the connection open after this answer.
     pub keep_alive: bool,
+    /// `Connection` names fields, or anything else that is not read here (RFC 9110 section 7.6.1).
+    pub nominates: bool,
     /// `Keep-Alive: timeout=…`: for how long it will, where it says so.
     pub keep_alive_timeout: Option<Duration>,
 }
@@ -71,6 +73,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             headers,
             framing,
             keep_alive: framing != Framing::UntilClose && connection.keep_alive(http_1_0),
+            nominates: connection.others,
             keep_alive_timeout,
         })
     }
