@@ -17,7 +17,7 @@ use crate::procfs::core_ticks;
 use crate::rig::Rig;
 use crate::rig::clients::{Clients, Pace};
 use crate::sessions::Sessions;
-use crate::stats::percentile;
+use crate::stats::{Spread, percentile};
 use crate::subject::{Running, Subject};
 use crate::wire::text::{self, Size};
 use crate::work::{Cell, Loop};
@@ -53,6 +53,23 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    /// Of each number the median of those that these have: what a round is represented by.
+    pub(crate) fn median(of: &[Self]) -> Self {
+        let some = |value: fn(&Self) -> Option<f64>| {
+            Spread::of(of.iter().filter_map(value)).map(|spread| spread.median)
+        };
+        let all = |value: fn(&Self) -> Option<f64>| some(value).unwrap_or(f64::NAN);
+        Self {
+            rate: all(|sample| Some(sample.rate)),
+            cpu_us: some(|sample| sample.cpu_us),
+            used: all(|sample| Some(sample.used)),
+            core_busy: all(|sample| Some(sample.core_busy)),
+            core_stolen: all(|sample| Some(sample.core_stolen)),
+            p50_us: some(|sample| sample.p50_us),
+            p99_us: some(|sample| sample.p99_us),
+        }
+    }
+
     /// The answers a second, where they are the subject's capacity.
     pub(crate) fn counts(&self) -> Option<f64> {
         (self.used >= BUSY).then_some(self.rate)
@@ -132,9 +149,8 @@ fn owner_time(running: &Running) -> Result<Option<Duration>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_capacity_counts_only_where_the_core_was_used_up() {
-        let sample = |used| Sample {
+    fn sample(used: f64) -> Sample {
+        Sample {
             rate: 1000.0,
             cpu_us: None,
             used,
@@ -142,8 +158,20 @@ mod tests {
             core_stolen: 0.0,
             p50_us: None,
             p99_us: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_capacity_counts_only_where_the_core_was_used_up() {
         assert_eq!(sample(0.95).counts(), Some(1000.0));
         assert_eq!(sample(0.5).counts(), None);
+    }
+
+    #[test]
+    fn one_disturbed_turn_does_not_represent_its_round() {
+        let turns = [0.97, 0.95, 0.1, 0.96].map(|used| Sample { cpu_us: Some(1.0 / used), ..sample(used) });
+        let round = Sample::median(&turns);
+        assert!((0.95..0.97).contains(&round.used), "{round:?}");
+        assert!(round.cpu_us.is_some_and(|cpu| cpu < 1.1) && round.p99_us.is_none(), "{round:?}");
     }
 }

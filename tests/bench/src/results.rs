@@ -28,6 +28,9 @@ pub(crate) struct Results {
     pub load_average: String,
     /// How many rounds there were.
     pub rounds: usize,
+    /// How often each was measured in a round.
+    #[serde(default)]
+    pub turns: usize,
     /// How long each measurement counted, in seconds.
     pub counted: f64,
     /// For how long the clients of a system talked, in seconds.

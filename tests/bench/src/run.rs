@@ -50,6 +50,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
             .collect::<Vec<_>>()
             .join(" "),
         rounds: plan.rounds,
+        turns: rounds::TURNS,
         counted: plan.times.counted.as_secs_f64(),
         talk: plan.talk.as_secs_f64(),
         ..Results::default()

@@ -172,12 +172,13 @@ impl Clients {
         tally
     }
 
-    /// How long nothing will be due. An open loop does not sleep: waking up takes as long as an answer.
+    /// How long nothing will be due. Loops do not sleep: to wake them up would be the proxy's work, and
+    /// takes as long as an answer.
     pub(super) fn wait(&self) -> Duration {
-        if self.schedule.is_some() || self.clients.len() < self.wanted {
-            Duration::ZERO
-        } else {
+        if self.pace == Pace::Once && self.clients.len() >= self.wanted {
             Duration::from_millis(5)
+        } else {
+            Duration::ZERO
         }
     }
 

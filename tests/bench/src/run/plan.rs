@@ -62,7 +62,7 @@ impl Plan {
         systems.retain(|system| worked(SYSTEMS) && wanted(system.id()));
         let mut worlds = World::ALL.to_vec();
         worlds.retain(|world| worked(SCALE) && wanted(world.id()));
-        let (warm_up, counted, talk) = if cli.quick { (100, 400, 1000) } else { (400, 2000, 4000) };
+        let (warm_up, counted, talk) = if cli.quick { (50, 100, 1000) } else { (200, 500, 4000) };
         let plan = Self {
             subjects,
             cells,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::{PACER, Plan, systems};
 use crate::interrupt;
-use crate::measure::{Times, measure};
+use crate::measure::{Sample, Times, measure};
 use crate::programs::Peer;
 use crate::progress::{Progress, say};
 use crate::results::Results;
@@ -23,6 +23,10 @@ const REFERENCES: [Subject; 3] = [Subject::Peer(Peer::Haproxy), Subject::Peer(Pe
 const REFERENCE_TIMES: Times =
     Times { warm_up: Duration::from_millis(200), counted: Duration::from_millis(500) };
 
+/// How often in a round each is measured at the same cell, in turn: what disturbs a machine for some
+/// seconds then disturbs all of them.
+pub(super) const TURNS: usize = 4;
+
 /// Goes through all rounds.
 pub(super) fn go(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Results) -> Result<()> {
     let rates = rates(rig, ground, plan)?;
@@ -30,7 +34,7 @@ pub(super) fn go(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Resu
 
     let measured = |cell: Cell| plan.subjects.iter().copied().filter(move |subject| cell.concerns(*subject));
     let cells = plan.cells.iter().map(|cell| measured(*cell).count()).sum::<usize>();
-    let steps = plan.rounds * (cells + plan.systems.len());
+    let steps = plan.rounds * (cells * TURNS + plan.systems.len());
     let mut progress = Progress::new(steps);
     if steps == 0 {
         return Ok(());
@@ -46,25 +50,34 @@ pub(super) fn go(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Resu
         for cell in &plan.cells {
             let rate =
                 rates.iter().find(|(work, _)| *work == cell.work.paced_by()).map_or(1000, |(_, rate)| *rate);
-            let others = usize::from(!running.is_empty());
-            running.rotate_left(others);
-            for (running, sessions) in
-                running.iter_mut().filter(|(running, _)| cell.concerns(running.subject))
-            {
-                let title = running.subject.title();
-                progress.step(format_args!("{}, {}", describe(*cell, rate), title));
-                let core = ground.cores.proxy;
-                let sample = measure(rig, running, sessions, *cell, rate, core, plan.times);
-                let sample = match sample {
-                    Err(error) if interrupt::check().is_err() => return Err(error),
-                    Err(error) => {
-                        progress.say(format_args!("{title}, {}: {error:#}", describe(*cell, rate)));
-                        restart(rig, ground, running, sessions)?;
-                        Err(format!("{error:#}"))
-                    }
-                    Ok(sample) => Ok(sample),
-                };
-                results.add(*cell, running.subject, sample);
+            let mut turns: Vec<(Subject, Vec<Result<Sample, String>>)> =
+                measured(*cell).map(|subject| (subject, Vec::new())).collect();
+            for _ in 0..TURNS {
+                let others = usize::from(!running.is_empty());
+                running.rotate_left(others);
+                for (running, sessions) in &mut running {
+                    let subject = running.subject;
+                    let Some((_, samples)) = turns.iter_mut().find(|(of, _)| *of == subject) else {
+                        continue;
+                    };
+                    let what = format!("{}, {}", describe(*cell, rate), subject.title());
+                    progress.step(format_args!("{what}"));
+                    let core = ground.cores.proxy;
+                    let sample = measure(rig, running, sessions, *cell, rate, core, plan.times);
+                    samples.push(match sample {
+                        Err(error) if interrupt::check().is_err() => return Err(error),
+                        Err(error) => {
+                            progress.say(format_args!("{what}: {error:#}"));
+                            restart(rig, ground, running, sessions)?;
+                            Err(format!("{error:#}"))
+                        }
+                        Ok(sample) => Ok(sample),
+                    });
+                }
+            }
+            for (subject, samples) in turns {
+                let samples: Result<Vec<Sample>, String> = samples.into_iter().collect();
+                results.add(*cell, subject, samples.map(|samples| Sample::median(&samples)));
             }
         }
         // Ended, so that they are not beside what follows.
