@@ -3,6 +3,8 @@
 //! # What the numbers are
 //! - CPU time is what the subject's processes had of the scheduler while it counted, divided by the
 //!   answers seen in that time. Kernel work on their behalf is in it, and so holds on a busy machine.
+//! - The kernel's part of it is how often the kernel's clock found it at work there: some hundred times in
+//!   a measurement, so it is exact to a few hundredths.
 //! - A capacity is the answers a second of a closed loop. It is one only where the subject had its core
 //!   nearly for itself and used it up ([`Sample::counts`]); else something else was the limit.
 //! - A latency counts from when its request was due ([`crate::rig::schedule`]).
@@ -41,6 +43,9 @@ pub(crate) struct Sample {
     pub rate: f64,
     /// The subject's CPU time for each, in microseconds; none without a proxy.
     pub cpu_us: Option<f64>,
+    /// The part of the subject's CPU time that the kernel had, at work for it.
+    #[serde(default)]
+    pub kernel: Option<f64>,
     /// The subject's CPU time, as a part of the time that passed.
     pub used: f64,
     /// The part of its core's time that was spent on anything.
@@ -62,6 +67,7 @@ impl Sample {
         Self {
             rate: all(|sample| Some(sample.rate)),
             cpu_us: some(|sample| sample.cpu_us),
+            kernel: some(|sample| sample.kernel),
             used: all(|sample| Some(sample.used)),
             core_busy: all(|sample| Some(sample.core_busy)),
             core_stolen: all(|sample| Some(sample.core_stolen)),
@@ -113,9 +119,10 @@ fn count(
     rig.drive(clients, Instant::now() + times.warm_up, |_| false)?;
     clients.count_anew(Instant::now(), false);
     let (began, cpu, ticks) = (Instant::now(), running.cpu_time()?, core_ticks(core)?);
-    let owner = owner_time(running)?;
+    let (owner, found) = (owner_time(running)?, running.ticks()?);
     rig.drive(clients, began + times.counted, |_| false)?;
     let (passed, cpu, after) = (began.elapsed().as_secs_f64(), running.cpu_time()? - cpu, core_ticks(core)?);
+    let found_after = running.ticks()?;
     let mut tally = clients.count_anew(Instant::now(), cell.offered == Loop::Open);
     if tally.completed == 0 {
         bail!("nothing was answered while it counted");
@@ -131,12 +138,18 @@ fn count(
     Ok(Sample {
         rate: tally.completed as f64 / passed,
         cpu_us: proxied.then(|| cpu.as_secs_f64() * 1e6 / tally.completed as f64),
+        kernel: part((found_after.kernel - found.kernel) as f64, (found_after.own - found.own) as f64),
         used: cpu.as_secs_f64() / passed,
         core_busy: 1.0 - after.idle.saturating_sub(ticks.idle) as f64 / all,
         core_stolen: after.stolen.saturating_sub(ticks.stolen) as f64 / all,
         p50_us: latency(50),
         p99_us: latency(99),
     })
+}
+
+/// The part that `this` is of both.
+fn part(this: f64, other: f64) -> Option<f64> {
+    (this + other > 0.0).then(|| this / (this + other))
 }
 
 /// The CPU time of the sidecar that owns the sessions, where there are two.
@@ -153,6 +166,7 @@ mod tests {
         Sample {
             rate: 1000.0,
             cpu_us: None,
+            kernel: None,
             used,
             core_busy: 1.0,
             core_stolen: 0.0,

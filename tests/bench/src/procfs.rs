@@ -59,6 +59,24 @@ pub fn cpu_time(pid: u32) -> Result<Duration, Unreadable> {
     Ok(total)
 }
 
+/// How the kernel's clock has found this process, all its threads that ever were included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ticks {
+    /// So often in the program itself.
+    pub own: u64,
+    /// So often in the kernel, at work for it.
+    pub kernel: u64,
+}
+
+/// How the kernel's clock has found this process.
+///
+/// # Errors
+/// [`Unreadable`]
+pub fn ticks(pid: u32) -> Result<Ticks, Unreadable> {
+    let path = format!("/proc/{pid}/stat");
+    parse_ticks(&read(Path::new(&path))?).ok_or(Unreadable::Format(path))
+}
+
 /// The memory that this process has.
 ///
 /// # Errors
@@ -119,14 +137,16 @@ fn run_time(schedstat: &str) -> Option<Duration> {
 
 /// `utime` and `stime`, the 14th and 15th field of `stat`. Fields are counted behind the name, which may
 /// hold spaces and brackets itself.
-fn ticks_time(stat: &str) -> Option<Duration> {
+fn parse_ticks(stat: &str) -> Option<Ticks> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
-    let ticks = times.next()?? + times.next()??;
-    Some(
-        Duration::from_secs(1) * u32::try_from(ticks).ok()?
-            / u32::try_from(rustix::param::clock_ticks_per_second()).ok()?,
-    )
+    Some(Ticks { own: times.next()??, kernel: times.next()?? })
+}
+
+fn ticks_time(stat: &str) -> Option<Duration> {
+    let ticks = parse_ticks(stat)?;
+    let a_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
+    Some(Duration::from_secs(1) * u32::try_from(ticks.own + ticks.kernel).ok()? / a_second)
 }
 
 fn parse_memory(rollup: &str) -> Option<Memory> {
@@ -164,6 +184,7 @@ mod tests {
         let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 100 0 0";
         let seconds = 300.0 / rustix::param::clock_ticks_per_second() as f64;
         assert_eq!(ticks_time(stat), Some(Duration::from_secs_f64(seconds)));
+        assert_eq!(parse_ticks(stat), Some(Ticks { own: 250, kernel: 50 }));
         assert_eq!(ticks_time("42 (a"), None);
     }
 

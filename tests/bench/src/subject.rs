@@ -16,6 +16,7 @@ pub(crate) use process::Process;
 
 use crate::cores::Cores;
 use crate::interrupt;
+use crate::procfs::{self, Ticks};
 use crate::programs::{Peer, Program};
 
 /// One of them.
@@ -147,10 +148,20 @@ impl Running {
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
         let mut total = Duration::ZERO;
         for process in &self.processes {
-            total +=
-                crate::procfs::cpu_time(process.pid()).map_err(|error| process.explain(&error.into()))?;
+            total += procfs::cpu_time(process.pid()).map_err(|error| process.explain(&error.into()))?;
         }
         Ok(total)
+    }
+
+    /// How the kernel's clock has found all its processes.
+    pub(crate) fn ticks(&self) -> Result<Ticks> {
+        let mut all = Ticks::default();
+        for process in &self.processes {
+            let ticks = procfs::ticks(process.pid()).map_err(|error| process.explain(&error.into()))?;
+            all.own += ticks.own;
+            all.kernel += ticks.kernel;
+        }
+        Ok(all)
     }
 
     /// `error`, with what its processes have printed about it.

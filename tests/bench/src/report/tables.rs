@@ -33,6 +33,12 @@ pub(super) fn all(results: &Results) -> Vec<(&'static str, String, String)> {
         ),
         ("CPU time, as ratios", "Of the same rounds.", ratios(results)),
         (
+            "CPU time, kernel and own",
+            "Of the above, what the kernel did for the proxy's system calls and what the proxy did itself. Where two make the\n\
+             same calls, the kernel's part is the same, and bounds how far one can fall below the other.",
+            each(results, Loop::Closed, |work, subject| kernel_and_own(results, work, subject)),
+        ),
+        (
             "CPU time at half of capacity",
             "As above, at the rates at which latency is measured: less comes at once, so each answer costs more.",
             each(results, Loop::Open, |work, subject| {
@@ -129,6 +135,17 @@ fn ratios(results: &Results) -> String {
         return String::new();
     }
     head("", pairs.iter().map(|(of, to)| format!("{} / {}", of.id(), to.id()))) + &rows
+}
+
+fn kernel_and_own(results: &Results, work: Work, subject: Subject) -> String {
+    let part = |of: fn(f64) -> f64| {
+        let value = move |sample: &Sample| Some(sample.cpu_us? * of(sample.kernel?));
+        Spread::of(results.values(work, Loop::Closed, subject, value).into_iter().flatten())
+    };
+    match (part(|kernel| kernel), part(|kernel| 1.0 - kernel)) {
+        (Some(kernel), Some(own)) => format!("{} + {}", number(kernel.median), number(own.median)),
+        _ => "–".to_owned(),
+    }
 }
 
 fn capacity(results: &Results, work: Work, subject: Subject) -> String {
