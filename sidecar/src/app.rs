@@ -183,7 +183,7 @@ fn look_for_changes(proxy: &Proxy) {
             proxy.metrics.reloads.with_label_values(&["applied"]).inc();
             look_at_certificate(proxy);
             let applied = proxy.source.applied();
-            proxy.shutdown.set_window(applied.close_window);
+            proxy.shutdown.set_close_window(applied.close_window);
             let config = &applied.settings.config;
             tracing::info!(
                 mode = ?config.mode, revision = config.revision, close_over = config.close_over,

@@ -11,7 +11,7 @@
 //! | [`origin`] | which listener accepted a connection, and who is at its other end |
 //! | [`upstream`] | connections to the local application and to peers, and when they can be used again |
 //! | [`io`] | plain or TLS streams, with buffers that exist only while they hold something |
-//! | [`shutdown`] | the stages of stopping, and their deadline |
+//! | [`shutdown`] | how connections learn that they have to end: the stages of stopping, and the window of a paced close |
 //! | [`admin`], [`metrics`] | what is shown to operators |
 //!
 //! All decisions are made in `socketio-sidecar-core`, which does no IO.

@@ -150,7 +150,8 @@ impl Source {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).refusal.clone()
     }
 
-    /// Reads the directory again, and applies it if it has changed.
+    /// Reads the directory again, and applies it if it has changed. Connections that are open learn of a
+    /// close window from whoever calls this.
     pub fn reload(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = read(&self.directory).and_then(|files| {

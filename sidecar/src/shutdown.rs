@@ -11,7 +11,8 @@
 //! Apart from them, a paced close ends sessions over a window of time, and may begin, change and be
 //! taken back in any stage.
 //!
-//! Thousands of idle connections listen to all of this, so it is one thing to listen to.
+//! Thousands of idle connections listen to all of this, so it is one thing to listen to, although that
+//! wakes some for what does not concern them, a few times in the life of a sidecar.
 
 use std::future::pending;
 use std::time::Duration;
@@ -84,7 +85,7 @@ impl Shutdown {
     }
 
     /// Sets over which time sessions are closed. Nobody is woken for what is as before.
-    pub(crate) fn set_window(&self, window: Option<CloseWindow>) {
+    pub(crate) fn set_close_window(&self, window: Option<CloseWindow>) {
         self.orders.send_if_modified(|orders| std::mem::replace(&mut orders.window, window) != window);
     }
 
@@ -124,10 +125,11 @@ impl Shutdown {
 pub(crate) struct Listening(watch::Receiver<Orders>);
 
 impl Listening {
-    /// Waits until stopping has come to `stage`. Cancel safe.
+    /// Waits until stopping has come to `stage`; for ever where nobody is left to say so. Cancel safe.
     pub(crate) async fn reached(&mut self, stage: Stage) {
-        // Whoever could still say something is gone with the runtime; stopping is over then.
-        let _ = self.0.wait_for(|orders| orders.stage >= stage).await;
+        if self.0.wait_for(|orders| orders.stage >= stage).await.is_err() {
+            pending::<()>().await;
+        }
     }
 
     /// What holds now, and is not waited for by [`Self::changed`].
@@ -136,7 +138,8 @@ impl Listening {
         (stage, window)
     }
 
-    /// Waits until something else holds than when [`Self::now`] was asked. Cancel safe.
+    /// Waits until something else holds than when this was last asked for anything; for ever where nobody
+    /// is left to say so. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             pending::<()>().await;
@@ -202,7 +205,7 @@ mod tests {
             |seconds| Some(CloseWindow { began: Instant::now(), length: Duration::from_secs(seconds) });
         let (minute, hour) = (window(60), window(3600));
         for (set, wakes) in [(None, false), (minute, true), (minute, false), (hour, true), (None, true)] {
-            shutdown.set_window(set);
+            shutdown.set_close_window(set);
             let woken = tokio::time::timeout(Duration::ZERO, listening.changed()).await.is_ok();
             assert_eq!((woken, listening.now()), (wakes, (Stage::Serving, set)));
         }

@@ -129,3 +129,21 @@ async fn fields_that_concern_one_hop_do_not_pass_and_framing_cannot_be_taken_awa
         .await;
     assert_eq!(client.answer().await.head, "HTTP/1.1 200 OK\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n");
 }
+
+#[tokio::test]
+async fn what_follows_an_upgrade_at_once_passes_and_nothing_of_its_head_does_again() {
+    let (sidecar, app) = start().await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    client.send(format!("GET /x HTTP/1.1\r\nHost: a\r\nX-Once: 1\r\n{upgrade}a frame")).await;
+    let mut at_app = app.accept().await;
+    assert!(at_app.head().await.contains("X-Once: 1"));
+    // Nothing is said to the application before it has agreed.
+    at_app.is_silent(Duration::from_millis(200)).await;
+    at_app.send(format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}another")).await;
+    at_app.expect("a frame").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+    client.expect("another").await;
+    client.send(", and more").await;
+    at_app.expect(", and more").await;
+}

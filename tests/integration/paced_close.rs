@@ -301,7 +301,8 @@ async fn what_begins_while_closing_gets_no_tag_and_stays() {
     assert!(!polling.is_tagged());
     is_over(&sidecar).await;
     assert_eq!(polling.echo(place.clients(), "here").await, r#"["here"]"#);
-    assert_eq!(sidecar.metric("tunnels_open", &[]).await, 2);
+    let open = async || sidecar.metric("tunnels_open", &[]).await;
+    eventually("the one before is back", async || open().await == 2).await;
     let (before, began) = (Seen::of(before).await, Seen::of(began).await);
     assert!(before[0].came_back_after("transport close"), "{}", before[0].0);
     assert!(began[0].is_well() && began[0].0["connects"] == 1, "{}", began[0].0);
@@ -379,6 +380,28 @@ async fn a_client_that_does_not_close_is_let_go() {
     at_app.ended().await;
     assert!(told.elapsed() < Duration::from_secs(6), "{:?}", told.elapsed());
     is_over(&sidecar).await;
+}
+
+#[tokio::test]
+async fn a_sidecar_that_starts_while_sessions_are_closed_closes_them_too() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    // Its turn is late enough for its WebSocket to be opened before.
+    let is_late = |name: &String| {
+        let moment = Lot::of_session(SidHash::of(name)).moment(Duration::from_secs(1));
+        (0.5..0.9).contains(&moment.as_secs_f64())
+    };
+    let name = (0..).map(|n| format!("session{n}")).find(is_late).unwrap();
+    let revision = close_over(&config, 4);
+    let sidecar = Sidecar::start(&config, &place).await;
+    sidecar.applies(&revision).await;
+    let sid = format!("&sid={}", config.tagged(&name, &place.owner()));
+    let (mut client, mut at_app) = websocket(&place, &app, &sid).await;
+    client.ended().await;
+    drop(client);
+    at_app.ended().await;
+    is_over(&sidecar).await;
+    assert_eq!(sidecar.metric("tunnels_closed_total", &[]).await, 1);
 }
 
 #[tokio::test]

@@ -161,8 +161,9 @@ impl Fields<'_, '_> {
 /// Where in `head` the line of `field` is, if it is spelled as it would be written.
 fn line(head: &[u8], field: &Header<'_>) -> Option<Range<usize>> {
     let Header { name, value } = *field;
-    // Both are parts of the head, so only what stands between and behind them has to be looked at.
-    let at = |part: &[u8]| (part.as_ptr() as usize).checked_sub(head.as_ptr() as usize);
+    // Both are parts of the head, so only what stands between and behind them has to be looked at. What is
+    // no part of it has no place in it, or one that is too far.
+    let at = |part: &[u8]| part.as_ptr().addr().checked_sub(head.as_ptr().addr());
     let (start, value_at) = (at(name.as_bytes())?, at(value)?);
     let end = value_at + value.len();
     let is_spelled_so =

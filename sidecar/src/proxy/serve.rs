@@ -68,7 +68,7 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
             Ok(Next::Close) => return client.stream.linger().await,
             Ok(Next::Abort) => return client.stream.abort(),
             Ok(Next::Tunnel(onward, messages, way)) => {
-                let tunnel = Tunnel::new(client, onward.stream, messages, proxy.timeouts.stall);
+                let tunnel = Tunnel::new(client, onward, messages, proxy.timeouts.stall);
                 // A task of its own, so that a tunnel does not keep the space that requests need.
                 let websocket = WebSocket::new(&proxy, tunnel, (way, session), &origin, held);
                 return proxy.shutdown.spawn_tunnel(websocket.run());

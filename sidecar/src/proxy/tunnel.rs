@@ -89,9 +89,10 @@ enum Farewell {
 
 impl Tunnel {
     /// `client` may already have sent something, which is passed on first; it may have been told
-    /// something as well, and that is what was `said`. What `onward` has sent was passed.
-    pub(super) fn new(client: Conn, onward: Stream, said: Messages, stall: Duration) -> Self {
-        let (client, sent) = client.into_parts();
+    /// something as well, and that is what was `said`: all that `onward` has sent.
+    pub(super) fn new(client: Conn, onward: Conn, said: Messages, stall: Duration) -> Self {
+        debug_assert!(onward.inbox().is_empty());
+        let ((client, sent), onward) = (client.into_parts(), onward.stream);
         let up = Direction { outbox: Outbox::of(sent), ..Direction::default() };
         Self { client, onward, up, down: Direction::default(), said, farewell: Farewell::NotDue, stall }
     }

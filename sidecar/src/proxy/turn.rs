@@ -92,7 +92,7 @@ impl Turn {
     }
 
     /// Waits for the last stage of stopping.
-    pub(super) async fn shutdown(&mut self) {
+    pub(super) async fn last_stage(&mut self) {
         self.listening.reached(Stage::Ended).await;
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let mut turn = Box::pin(comes(fixture.turn(Paced::Untagged(lot()))));
         assert!(timeout(SECOND * 9999, &mut turn).await.is_err(), "nothing is closed");
         let began = Instant::now();
-        fixture.shutdown.set_window(window(began, 100));
+        fixture.shutdown.set_close_window(window(began, 100));
         assert!(timeout(SECOND * 49, &mut turn).await.is_err());
         assert_eq!(fixture.left.get(), 1);
         let Come::Turn { window_ends, left } = turn.await else { panic!("nothing stops") };
@@ -178,13 +178,13 @@ mod tests {
     async fn no_turn_comes_once_the_close_is_taken_back() {
         let fixture = Fixture::new();
         let mut turn = Box::pin(comes(fixture.turn(Paced::Tagged(lot()))));
-        fixture.shutdown.set_window(window(Instant::now(), 100));
+        fixture.shutdown.set_close_window(window(Instant::now(), 100));
         assert!(timeout(SECOND * 49, &mut turn).await.is_err());
-        fixture.shutdown.set_window(None);
+        fixture.shutdown.set_close_window(None);
         assert!(timeout(SECOND * 9999, &mut turn).await.is_err());
         assert_eq!(fixture.left.get(), 0);
         let began = Instant::now();
-        fixture.shutdown.set_window(window(began, 10));
+        fixture.shutdown.set_close_window(window(began, 10));
         turn.await;
         assert_eq!(began.elapsed().as_secs(), 5, "a new close is a new window");
     }
@@ -194,9 +194,9 @@ mod tests {
         let fixture = Fixture::new();
         let mut turn = Box::pin(comes(fixture.turn(Paced::Untagged(lot()))));
         let began = Instant::now();
-        fixture.shutdown.set_window(window(began, 100));
+        fixture.shutdown.set_close_window(window(began, 100));
         assert!(timeout(SECOND * 10, &mut turn).await.is_err());
-        fixture.shutdown.set_window(window(began, 40));
+        fixture.shutdown.set_close_window(window(began, 40));
         turn.await;
         assert_eq!(began.elapsed().as_secs(), 20);
     }
@@ -204,7 +204,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_opened_later_is_closed_only_if_its_session_is_older() {
         let fixture = Fixture::new();
-        fixture.shutdown.set_window(window(Instant::now(), 100));
+        fixture.shutdown.set_close_window(window(Instant::now(), 100));
         tokio::time::advance(SECOND).await;
         let mut later = Box::pin(comes(fixture.turn(Paced::Untagged(lot()))));
         assert!(timeout(SECOND * 9999, &mut later).await.is_err());
@@ -213,9 +213,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_anybody_to_say_so_nothing_ends() {
+        let Fixture { stopper, shutdown, left } = Fixture::new();
+        let listening = shutdown.listen();
+        let mut turn =
+            Turn { listening, opened: Instant::now(), paced: Paced::Tagged(lot()), left: left.clone() };
+        drop((stopper, shutdown));
+        assert!(timeout(SECOND * 9999, turn.comes()).await.is_err());
+        assert!(timeout(SECOND * 9999, turn.last_stage()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_came_from_a_peer_has_no_turn() {
         let fixture = Fixture::new();
-        fixture.shutdown.set_window(window(Instant::now(), 100));
+        fixture.shutdown.set_close_window(window(Instant::now(), 100));
         assert!(timeout(SECOND * 9999, comes(fixture.turn(Paced::Elsewhere))).await.is_err());
         assert_eq!(fixture.left.get(), 0);
     }
@@ -225,7 +236,7 @@ mod tests {
         for window in [None, window(Instant::now(), 1000)] {
             for paced in [Paced::Elsewhere, Paced::Untagged(lot()), Paced::Tagged(lot())] {
                 let fixture = Fixture::new();
-                fixture.shutdown.set_window(window);
+                fixture.shutdown.set_close_window(window);
                 let turn = fixture.turn(paced);
                 let ended = tokio::spawn(comes(turn));
                 let deadlines = Deadlines { drain: SECOND, total: SECOND * 10 };

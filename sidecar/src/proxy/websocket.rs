@@ -76,11 +76,12 @@ impl<H> WebSocket<H> {
             Next::Ended(end) => end,
             Next::Come(Come::Shutdown) => End::Shutdown,
             Next::Come(Come::Turn { window_ends, left }) => tokio::select! {
+                biased;
+                () = turn.last_stage() => End::Shutdown,
                 end = tunnel.finish(window_ends) => {
                     drop(left);
                     end
                 }
-                () = turn.shutdown() => End::Shutdown,
             },
         };
         if tunnel.has_finished() || end == End::Closed {
@@ -98,9 +99,10 @@ impl<H> WebSocket<H> {
             "WebSocket closed"
         );
         tokio::select! {
-            () = tunnel.close(end) => {}
+            biased;
             // To linger is a courtesy, which the deadline ends.
-            () = turn.shutdown() => {}
+            () = turn.last_stage() => {}
+            () = tunnel.close(end) => {}
         }
         drop((open, held));
     }

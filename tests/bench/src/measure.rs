@@ -1,4 +1,5 @@
-//! One measurement: a subject, a kind of work, a warm-up, and a while in which it counts.
+//! One measurement: a subject, a kind of work, a warm-up, and a while in which it counts. It is made in
+//! turns, between those of others, and its numbers are of all its turns together.
 //!
 //! # What the numbers are
 //! - CPU time is what the subject's processes had of the scheduler while it counted, divided by the
@@ -15,11 +16,11 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::interrupt;
-use crate::procfs::core_ticks;
+use crate::procfs::{CoreTicks, Ticks, core_ticks};
 use crate::rig::Rig;
 use crate::rig::clients::{Clients, Pace};
 use crate::sessions::Sessions;
-use crate::stats::{Spread, percentile};
+use crate::stats::percentile;
 use crate::subject::{Running, Subject};
 use crate::wire::text::{self, Size};
 use crate::work::{Cell, Loop};
@@ -27,13 +28,25 @@ use crate::work::{Cell, Loop};
 /// The part of its core's time that a subject must have used for its capacity to count.
 const BUSY: f64 = 0.9;
 
-/// How long each part takes.
+/// How long each part of a turn takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     /// Does not count.
     pub warm_up: Duration,
     /// Counts.
     pub counted: Duration,
+}
+
+/// What was counted in one turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    passed: Duration,
+    completed: u64,
+    /// None without a proxy.
+    cpu: Option<Duration>,
+    found: Ticks,
+    core: CoreTicks,
+    latencies: Vec<u64>,
 }
 
 /// What one measurement has shown.
@@ -58,21 +71,27 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Of each number the median of those that these have: what a round is represented by.
-    pub(crate) fn median(of: &[Self]) -> Self {
-        let some = |value: fn(&Self) -> Option<f64>| {
-            Spread::of(of.iter().filter_map(value)).map(|spread| spread.median)
-        };
-        let all = |value: fn(&Self) -> Option<f64>| some(value).unwrap_or(f64::NAN);
+    /// What these turns have shown together.
+    pub(crate) fn of(turns: Vec<Turn>) -> Self {
+        let sum = |value: fn(&Turn) -> f64| turns.iter().map(value).sum::<f64>();
+        let passed = sum(|turn| turn.passed.as_secs_f64());
+        let completed = sum(|turn| turn.completed as f64);
+        let cpu: Option<f64> = turns.iter().map(|turn| turn.cpu.map(|cpu| cpu.as_secs_f64())).sum();
+        let core = sum(|turn| turn.core.all as f64).max(1.0);
+        let (own, kernel) = (sum(|turn| turn.found.own as f64), sum(|turn| turn.found.kernel as f64));
+        let (idle, stolen) = (sum(|turn| turn.core.idle as f64), sum(|turn| turn.core.stolen as f64));
+        let mut latencies: Vec<u64> = turns.into_iter().flat_map(|turn| turn.latencies).collect();
+        latencies.sort_unstable();
+        let latency = |percent| percentile(&latencies, percent).map(|nanos| nanos as f64 / 1000.0);
         Self {
-            rate: all(|sample| Some(sample.rate)),
-            cpu_us: some(|sample| sample.cpu_us),
-            kernel: some(|sample| sample.kernel),
-            used: all(|sample| Some(sample.used)),
-            core_busy: all(|sample| Some(sample.core_busy)),
-            core_stolen: all(|sample| Some(sample.core_stolen)),
-            p50_us: some(|sample| sample.p50_us),
-            p99_us: some(|sample| sample.p99_us),
+            rate: completed / passed,
+            cpu_us: cpu.map(|cpu| cpu * 1e6 / completed),
+            kernel: (own + kernel > 0.0).then(|| kernel / (own + kernel)),
+            used: cpu.unwrap_or_default() / passed,
+            core_busy: 1.0 - idle / core,
+            core_stolen: stolen / core,
+            p50_us: latency(50),
+            p99_us: latency(99),
         }
     }
 
@@ -82,7 +101,7 @@ impl Sample {
     }
 }
 
-/// Measures `running` at `cell`, an open loop with `rate` a second.
+/// Lets `running` have a turn at `cell`, an open loop with `rate` a second.
 pub(crate) fn measure(
     rig: &mut Rig,
     running: &Running,
@@ -91,7 +110,7 @@ pub(crate) fn measure(
     rate: u32,
     core: usize,
     times: Times,
-) -> Result<Sample> {
+) -> Result<Turn> {
     let host = running.entry.to_string();
     let script = cell.work.script(&host, &sessions.sids);
     let pace = match cell.offered {
@@ -115,41 +134,35 @@ fn count(
     cell: Cell,
     core: usize,
     times: Times,
-) -> Result<Sample> {
+) -> Result<Turn> {
+    clients.stay_awake();
     rig.drive(clients, Instant::now() + times.warm_up, |_| false)?;
     clients.count_anew(Instant::now(), false);
-    let (began, cpu, ticks) = (Instant::now(), running.cpu_time()?, core_ticks(core)?);
-    let (owner, found) = (owner_time(running)?, running.ticks()?);
+    let (began, cpu, found, ticks) =
+        (Instant::now(), running.cpu_time()?, running.ticks()?, core_ticks(core)?);
+    let owner = owner_time(running)?;
     rig.drive(clients, began + times.counted, |_| false)?;
-    let (passed, cpu, after) = (began.elapsed().as_secs_f64(), running.cpu_time()? - cpu, core_ticks(core)?);
-    let found_after = running.ticks()?;
-    let mut tally = clients.count_anew(Instant::now(), cell.offered == Loop::Open);
+    let (passed, cpu, found_after, after) =
+        (began.elapsed(), running.cpu_time()? - cpu, running.ticks()?, core_ticks(core)?);
+    let tally = clients.count_anew(Instant::now(), cell.offered == Loop::Open);
     if tally.completed == 0 {
         bail!("nothing was answered while it counted");
     }
     if running.subject == Subject::Forwarded && owner_time(running)? == owner {
         bail!("nothing was forwarded: the owner's sidecar has had no CPU time");
     }
-
-    tally.latencies.sort_unstable();
-    let latency = |percent| percentile(&tally.latencies, percent).map(|nanos| nanos as f64 / 1000.0);
-    let all = (after.all - ticks.all).max(1) as f64;
-    let proxied = !running.processes.is_empty();
-    Ok(Sample {
-        rate: tally.completed as f64 / passed,
-        cpu_us: proxied.then(|| cpu.as_secs_f64() * 1e6 / tally.completed as f64),
-        kernel: part((found_after.kernel - found.kernel) as f64, (found_after.own - found.own) as f64),
-        used: cpu.as_secs_f64() / passed,
-        core_busy: 1.0 - after.idle.saturating_sub(ticks.idle) as f64 / all,
-        core_stolen: after.stolen.saturating_sub(ticks.stolen) as f64 / all,
-        p50_us: latency(50),
-        p99_us: latency(99),
+    Ok(Turn {
+        passed,
+        completed: tally.completed,
+        cpu: (!running.processes.is_empty()).then_some(cpu),
+        found: Ticks { own: found_after.own - found.own, kernel: found_after.kernel - found.kernel },
+        core: CoreTicks {
+            idle: after.idle.saturating_sub(ticks.idle),
+            stolen: after.stolen.saturating_sub(ticks.stolen),
+            all: after.all - ticks.all,
+        },
+        latencies: tally.latencies,
     })
-}
-
-/// The part that `this` is of both.
-fn part(this: f64, other: f64) -> Option<f64> {
-    (this + other > 0.0).then(|| this / (this + other))
 }
 
 /// The CPU time of the sidecar that owns the sessions, where there are two.
@@ -162,30 +175,40 @@ fn owner_time(running: &Running) -> Result<Option<Duration>> {
 mod tests {
     use super::*;
 
-    fn sample(used: f64) -> Sample {
-        Sample {
-            rate: 1000.0,
-            cpu_us: None,
-            kernel: None,
-            used,
-            core_busy: 1.0,
-            core_stolen: 0.0,
-            p50_us: None,
-            p99_us: None,
+    fn turn(cpu_millis: u64, completed: u64, latencies: &[u64]) -> Turn {
+        Turn {
+            passed: Duration::from_millis(500),
+            completed,
+            cpu: Some(Duration::from_millis(cpu_millis)),
+            found: Ticks { own: 10, kernel: cpu_millis / 10 },
+            core: CoreTicks { idle: 5, stolen: 0, all: 50 },
+            latencies: latencies.to_vec(),
         }
     }
 
     #[test]
     fn a_capacity_counts_only_where_the_core_was_used_up() {
-        assert_eq!(sample(0.95).counts(), Some(1000.0));
-        assert_eq!(sample(0.5).counts(), None);
+        assert_eq!(Sample::of(vec![turn(475, 500, &[])]).counts(), Some(1000.0));
+        assert_eq!(Sample::of(vec![turn(250, 500, &[])]).counts(), None);
     }
 
     #[test]
-    fn one_disturbed_turn_does_not_represent_its_round() {
-        let turns = [0.97, 0.95, 0.1, 0.96].map(|used| Sample { cpu_us: Some(1.0 / used), ..sample(used) });
-        let round = Sample::median(&turns);
-        assert!((0.95..0.97).contains(&round.used), "{round:?}");
-        assert!(round.cpu_us.is_some_and(|cpu| cpu < 1.1) && round.p99_us.is_none(), "{round:?}");
+    fn the_numbers_are_of_all_turns_together() {
+        let slow: Vec<u64> = vec![9_000_000; 4];
+        let sample = Sample::of(vec![turn(500, 400, &[1000; 96]), turn(400, 500, &slow)]);
+        assert_eq!((sample.rate, sample.used), (900.0, 0.9));
+        assert_eq!((sample.cpu_us, sample.kernel), (Some(1000.0), Some(90.0 / 110.0)));
+        assert_eq!(
+            (sample.p50_us, sample.p99_us),
+            (Some(1.0), Some(9000.0)),
+            "what one turn saw is not lost"
+        );
+    }
+
+    #[test]
+    fn no_proxy_has_no_cpu_time() {
+        let none = Turn { cpu: None, found: Ticks::default(), ..turn(0, 500, &[]) };
+        let sample = Sample::of(vec![none]);
+        assert_eq!((sample.cpu_us, sample.kernel, sample.p99_us), (None, None, None));
     }
 }

@@ -27,8 +27,8 @@ pub(crate) fn page(results: &Results, plot: &str) -> String {
     page.push_str(&format!(
         "What the sidecar costs, beside nginx, HAProxy and Envoy in the same role: one worker, connections to the\n\
          application kept, no access log. {}, on {}; load average {} when it began.\n\
-         {} rounds, in each of which all were measured {} times in turn, for {} s. Numbers are medians (least–greatest round); ratios are of the same\n\
-         round.\n\n",
+         {} rounds, in each of which all were measured in turn, {} times for {} s. Numbers are medians of the rounds\n\
+         (least–greatest); ratios are of the same round.\n\n",
         results.date, results.machine, results.load_average, results.rounds, results.turns, results.counted
     ));
     page.push_str("| program | version | from |\n| --- | --- | --- |\n");
@@ -67,9 +67,11 @@ const METHOD: &str = "
 
 - The proxy has one core alone; the clients and the application share another, in one thread and one loop. Everything
   is on loopback addresses. The configurations of the peers are in `tests/bench/peers`, with the reasons.
-- In each round everything is started afresh and measured in turn, beginning with another one each time.
-- A round's number is the median of its turns. Turns are short, so that what disturbs the machine disturbs all alike.
-- The clients never sleep while they measure: to wake them up would be the proxy's work, and the same for all.
+- In each round everything is started afresh and measured in turn, forwards and backwards, beginning with another one
+  each time. A round's number is of all its turns together. They are short, so that a machine that gets slower for some
+  seconds gets slower for all.
+- The clients never sleep while they measure, so that no proxy pays for waking them, which it would do as often as
+  chance has it. What all have to pay alike, the kernel's part, is less then, and ratios are a little further from 1.
 - CPU time is the scheduler's accounting of the proxy's processes, the kernel's work for them included. It is the figure
   that holds on a busy machine.
 - A capacity counts only where the proxy itself used at least 90 % of its core.

@@ -29,7 +29,7 @@ pub(crate) struct Results {
     /// How many rounds there were.
     pub rounds: usize,
     /// How often each was measured in a round.
-    #[serde(default)]
+    #[serde(default = "once")]
     pub turns: usize,
     /// How long each measurement counted, in seconds.
     pub counted: f64,
@@ -56,6 +56,10 @@ pub(crate) struct Results {
     pub calls: Vec<(String, String, Calls)>,
     /// Instructions and allocations, by subject and work.
     pub counted_by_valgrind: Vec<(String, String, Counted)>,
+}
+
+fn once() -> usize {
+    1
 }
 
 /// The rounds of one cell and subject.

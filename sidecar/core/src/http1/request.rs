@@ -83,7 +83,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             headers,
             framing,
             keep_alive: connection.keep_alive(http_1_0),
-            nominates: connection.others,
+            nominates: connection.nominates,
             websocket: upgrade
                 && connection.upgrade
                 && method == "GET"
@@ -109,7 +109,7 @@ pub(super) struct ConnectionOptions {
     keep_alive: bool,
     upgrade: bool,
     /// Any but these three.
-    pub(super) others: bool,
+    pub(super) nominates: bool,
 }
 
 impl ConnectionOptions {
@@ -120,7 +120,7 @@ impl ConnectionOptions {
                 5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
                 7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
                 10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
-                _ => self.others = true,
+                _ => self.nominates = true,
             }
         }
     }

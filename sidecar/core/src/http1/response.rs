@@ -73,7 +73,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             headers,
             framing,
             keep_alive: framing != Framing::UntilClose && connection.keep_alive(http_1_0),
-            nominates: connection.others,
+            nominates: connection.nominates,
             keep_alive_timeout,
         })
     }

@@ -16,7 +16,25 @@ async fn pair() -> (Conn, TcpStream) {
 /// A tunnel, its client and its application.
 async fn tunnel() -> (Tunnel, TcpStream, TcpStream) {
     let ((client, their_client), (onward, app)) = (pair().await, pair().await);
-    (Tunnel::new(client, onward.stream, Messages::default(), STALL), their_client, app)
+    (Tunnel::new(client, onward, Messages::default(), STALL), their_client, app)
+}
+
+#[tokio::test]
+async fn what_the_client_sent_behind_its_request_is_passed_first_and_the_request_is_not() {
+    let ((mut client, mut their_client), (onward, mut app)) = (pair().await, pair().await);
+    their_client.write_all(b"request, frame").await.unwrap();
+    while client.inbox().len() < 14 {
+        poll_fn(|cx| client.poll_fill(cx, 100)).await.unwrap();
+    }
+    client.take(b"request, ".len());
+    let mut tunnel = Tunnel::new(client, onward, Messages::default(), STALL);
+    their_client.write_all(b", another").await.unwrap();
+    drop(their_client);
+    assert_eq!(tunnel.run().await, End::Client);
+    tunnel.close(End::Client).await;
+    let mut heard = Vec::new();
+    app.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"frame, another");
 }
 
 #[tokio::test]

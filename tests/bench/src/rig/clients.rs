@@ -78,6 +78,7 @@ pub(crate) struct Clients {
     opening: usize,
     pace: Pace,
     schedule: Option<Schedule>,
+    awake: bool,
     idle: VecDeque<usize>,
     waiting: VecDeque<Instant>,
     slow: VecDeque<usize>,
@@ -99,6 +100,7 @@ impl Clients {
             opening: 0,
             pace,
             schedule: None,
+            awake: false,
             idle: VecDeque::new(),
             waiting: VecDeque::new(),
             slow: VecDeque::new(),
@@ -172,13 +174,18 @@ impl Clients {
         tally
     }
 
-    /// How long nothing will be due. Loops do not sleep: to wake them up would be the proxy's work, and
-    /// takes as long as an answer.
+    /// From now on, does not sleep while it waits for answers: to wake it up would be the proxy's work.
+    pub(crate) fn stay_awake(&mut self) {
+        self.awake = true;
+    }
+
+    /// How long nothing will be due. An open loop does not sleep either: waking up takes as long as an
+    /// answer.
     pub(super) fn wait(&self) -> Duration {
-        if self.pace == Pace::Once && self.clients.len() >= self.wanted {
-            Duration::from_millis(5)
-        } else {
+        if self.awake || self.schedule.is_some() || self.clients.len() < self.wanted {
             Duration::ZERO
+        } else {
+            Duration::from_millis(5)
         }
     }
 

@@ -1,7 +1,8 @@
-//! The rounds: in each, everything is started afresh and measured in turn.
+//! The rounds: in each, everything is started afresh and measured in turn, several times.
 //!
-//! A round begins with another subject than the one before, so that none always follows the same one.
-//! The open loops have one rate for all subjects and rounds: half of what a core bears with the reference.
+//! Turns go forwards and backwards through the subjects, and begin with another one each time, so that none
+//! always follows the same one. The open loops have one rate for all subjects and rounds: half of what a core
+//! bears with the reference.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::{PACER, Plan, systems};
 use crate::interrupt;
-use crate::measure::{Sample, Times, measure};
+use crate::measure::{Sample, Times, Turn, measure};
 use crate::programs::Peer;
 use crate::progress::{Progress, say};
 use crate::results::Results;
@@ -47,37 +48,38 @@ pub(super) fn go(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Resu
             let sessions = Sessions::open(rig, &started)?;
             running.push((started, sessions));
         }
+        let first = round % running.len().max(1);
+        running.rotate_left(first);
         for cell in &plan.cells {
             let rate =
                 rates.iter().find(|(work, _)| *work == cell.work.paced_by()).map_or(1000, |(_, rate)| *rate);
-            let mut turns: Vec<(Subject, Vec<Result<Sample, String>>)> =
-                measured(*cell).map(|subject| (subject, Vec::new())).collect();
-            for _ in 0..TURNS {
-                let others = usize::from(!running.is_empty());
+            let mut turns: Vec<(Subject, Result<Vec<Turn>, String>)> =
+                measured(*cell).map(|subject| (subject, Ok(Vec::new()))).collect();
+            for turn in 0..TURNS {
+                running.reverse();
+                let others = usize::from(turn % 2 == 0 && !running.is_empty());
                 running.rotate_left(others);
                 for (running, sessions) in &mut running {
                     let subject = running.subject;
-                    let Some((_, samples)) = turns.iter_mut().find(|(of, _)| *of == subject) else {
+                    let Some((_, counted)) = turns.iter_mut().find(|(of, _)| *of == subject) else {
                         continue;
                     };
                     let what = format!("{}, {}", describe(*cell, rate), subject.title());
                     progress.step(format_args!("{what}"));
-                    let core = ground.cores.proxy;
-                    let sample = measure(rig, running, sessions, *cell, rate, core, plan.times);
-                    samples.push(match sample {
+                    let Ok(so_far) = counted else { continue };
+                    match measure(rig, running, sessions, *cell, rate, ground.cores.proxy, plan.times) {
                         Err(error) if interrupt::check().is_err() => return Err(error),
                         Err(error) => {
                             progress.say(format_args!("{what}: {error:#}"));
                             restart(rig, ground, running, sessions)?;
-                            Err(format!("{error:#}"))
+                            *counted = Err(format!("{error:#}"));
                         }
-                        Ok(sample) => Ok(sample),
-                    });
+                        Ok(turn) => so_far.push(turn),
+                    }
                 }
             }
-            for (subject, samples) in turns {
-                let samples: Result<Vec<Sample>, String> = samples.into_iter().collect();
-                results.add(*cell, subject, samples.map(|samples| Sample::median(&samples)));
+            for (subject, counted) in turns {
+                results.add(*cell, subject, counted.map(Sample::of));
             }
         }
         // Ended, so that they are not beside what follows.
@@ -124,7 +126,8 @@ fn rates(rig: &mut Rig, ground: &Ground, plan: &Plan) -> Result<Vec<(Work, u32)>
     let mut rates = Vec::new();
     for work in works {
         let cell = Cell { work, offered: PACER };
-        let sample = measure(rig, &running, &sessions, cell, 0, ground.cores.proxy, REFERENCE_TIMES)?;
+        let turn = measure(rig, &running, &sessions, cell, 0, ground.cores.proxy, REFERENCE_TIMES)?;
+        let sample = Sample::of(vec![turn]);
         // By what each costs it, since the clients, or others on the machine, may have been the limit.
         let capacity = sample.cpu_us.map_or(sample.rate, |micros| 1e6 / micros);
         let rate = half(capacity);
