@@ -45,18 +45,28 @@ pub enum Unreadable {
 /// [`Unreadable`]
 pub fn cpu_time(pid: u32) -> Result<Duration, Unreadable> {
     let tasks = format!("/proc/{pid}/task");
-    let mut total = Duration::ZERO;
+    let (mut total, mut last) = (None, None);
     for task in fs::read_dir(&tasks).map_err(|error| Unreadable::File(tasks.clone(), error))? {
         let task = task.map_err(|error| Unreadable::File(tasks.clone(), error))?.path();
-        if let Ok(schedstat) = fs::read_to_string(task.join("schedstat")) {
-            total +=
-                run_time(&schedstat).ok_or_else(|| Unreadable::Format(format!("{tasks}/*/schedstat")))?;
+        let time = if let Ok(schedstat) = fs::read_to_string(task.join("schedstat")) {
+            run_time(&schedstat).ok_or_else(|| Unreadable::Format(format!("{tasks}/*/schedstat")))?
         } else {
-            let stat = read(&task.join("stat"))?;
-            total += ticks_time(&stat).ok_or_else(|| Unreadable::Format(format!("{tasks}/*/stat")))?;
-        }
+            match read(&task.join("stat")) {
+                Ok(stat) => ticks_time(&stat).ok_or_else(|| Unreadable::Format(format!("{tasks}/*/stat")))?,
+                // It has ended since it was listed.
+                Err(ended) => {
+                    last = Some(ended);
+                    continue;
+                }
+            }
+        };
+        total = Some(total.unwrap_or_default() + time);
     }
-    Ok(total)
+    match (total, last) {
+        (Some(total), _) => Ok(total),
+        (None, Some(ended)) => Err(ended),
+        (None, None) => Err(Unreadable::Format(tasks)),
+    }
 }
 
 /// How the kernel's clock has found this process, all its threads that ever were included.
@@ -215,6 +225,15 @@ mod tests {
         assert!(memory.private > 0);
         // Both are counted late and in batches.
         assert!(peak_memory(pid).unwrap() + (1 << 20) >= memory.resident);
+    }
+
+    #[test]
+    fn threads_that_end_meanwhile_are_no_failure() {
+        let pid = std::process::id();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..2000).for_each(|_| std::thread::spawn(|| {}).join().unwrap()));
+            (0..2000).for_each(|_| assert!(cpu_time(pid).is_ok()));
+        });
     }
 
     #[test]
