@@ -34,7 +34,7 @@ help: ## List the commands
 demo: provider cluster images ## Show a real cluster without and with the sidecar; runs until Ctrl-C
 	$(call say,starting a cluster for the demo)
 	cargo build --package socketio-affinity-tests --bin demo
-	$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) $(CURDIR)/target/debug/demo || test $$? = 130 # Ctrl-C
+	@$(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) $(CURDIR)/target/debug/demo || test $$? = 130 # Ctrl-C
 
 test: provider lint deny unit e2e ## Run all tests, those on a real cluster included
 	@printf '\nAll tests passed.\n'; cat $(NOT_CHECKED) 2>/dev/null || true
@@ -86,7 +86,7 @@ images: prerequisites node-modules ## Make the images that go onto the cluster
 	$(CLUSTER) image redis --out $(IMAGES)/redis.tar
 
 cluster: prerequisites ## Build what a cluster needs, unless it is built already
-	$(call say,the cluster's components)
+	$(call say,the cluster's components - the first time 20 minutes on two cores)
 	cargo build --package socketio-affinity-tests --bin cluster
 	$(CLUSTER) build
 
@@ -106,7 +106,7 @@ node-modules: $(NODE_PROGRAMS:%=%/node_modules/.package-lock.json)
 
 %/node_modules/.package-lock.json: %/package-lock.json
 	$(call say,npm packages of $*)
-	cd $* && npm ci --no-audit --no-fund --loglevel=error
+	cd $* && npm ci --no-audit --no-fund --no-progress --loglevel=error
 
 $(CARGO_DENY):
 	$(call say,cargo-deny $(CARGO_DENY_VERSION) - built once)
@@ -116,13 +116,13 @@ $(CARGO_DENY):
 bench: prerequisites tests/bench/node/node_modules/.package-lock.json ## Measure what the sidecar costs, beside nginx, HAProxy and Envoy; nothing else should run
 	$(call say,what the sidecar costs)
 	cargo build --release --package socketio-sidecar --package socketio-affinity-bench
-	target/release/bench --callgrind --report docs/performance.md $(BENCH)
+	target/release/bench --callgrind $(if $(BENCH),,--report docs/performance.md) $(BENCH)
 
 bench-operator: cluster ## Measure what the operator costs, by the number of SocketIoClusters; nothing else should run
 	$(call say,what the operator costs)
 	cargo build --package socketio-affinity-bench-operator
 	cargo build --release --package socketio-operator
-	$(CLUSTER) run -- $(CURDIR)/target/debug/bench-operator $(BENCH)
+	$(CLUSTER) run -- $(CURDIR)/target/debug/bench-operator $(if $(BENCH),,--out docs/performance-operator.md) $(BENCH)
 
 soak: fuzz cluster images node-modules ## Run what takes long: fuzzing, an hour of load, faults at every write
 	$(call say,our parsers against those of hyper and Node - 20000 inputs each)

@@ -14,7 +14,10 @@ The cluster is up until Ctrl-C. From another terminal, here:
   target/debug/cluster exec -- kubectl -n chat logs deployment/chat -c socketio-sidecar
   target/debug/cluster exec -- sh -c 'node tests/load/load.js --mix --clients 30 --duration 10s --url \\
       http://$(kubectl -n chat get service chat -o jsonpath={.spec.clusterIP})'
-  target/debug/cluster exec -- kubectl -n chat delete socketiocluster chat   # all is as it was before
+
+This takes some minutes, and then all is as it was before:
+
+  target/debug/cluster exec -- kubectl -n chat delete socketiocluster chat
 
 ";
 

@@ -26,7 +26,7 @@ use crate::wire::text::{self, Size};
 use crate::work::{Cell, Loop};
 
 /// The part of its core's time that a subject must have used for its capacity to count.
-const BUSY: f64 = 0.9;
+pub(crate) const BUSY: f64 = 0.9;
 
 /// How long each part of a turn takes.
 #[derive(Debug, Clone, Copy)]

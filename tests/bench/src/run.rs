@@ -157,7 +157,7 @@ fn write(cli: &Cli, results: &Results) -> Result<()> {
         fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     println!("{}", report::summary(results));
-    say(format_args!("written: {}, with its plot beside it", cli.report.display()));
+    say(format_args!("all numbers: {}, with a plot beside it", cli.report.display()));
     Ok(())
 }
 

@@ -38,6 +38,6 @@ pub(crate) struct Cli {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) changes: u32,
     /// Where the page goes; the plot goes beside it
-    #[arg(long, value_name = "FILE", default_value = "docs/performance-operator.md")]
+    #[arg(long, value_name = "FILE", default_value = "target/bench/performance-operator.md")]
     pub(crate) out: PathBuf,
 }

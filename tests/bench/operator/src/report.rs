@@ -40,6 +40,9 @@ pub(crate) fn write(cli: &Cli, rows: &[Row], about: &About) -> Result<()> {
     let plotted = cli.out.with_extension("svg");
     let name = plotted.file_name().context("--out names no file")?.to_string_lossy().into_owned();
     let page = page(cli, rows, about, &name);
+    if let Some(directory) = cli.out.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+    }
     fs::write(&plotted, plot(rows)).with_context(|| format!("{} cannot be written", plotted.display()))?;
     fs::write(&cli.out, &page).with_context(|| format!("{} cannot be written", cli.out.display()))?;
     say(&format!("wrote {} and {}", cli.out.display(), plotted.display()));

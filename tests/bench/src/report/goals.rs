@@ -101,9 +101,13 @@ pub(super) fn table(results: &Results) -> String {
     table
 }
 
-/// The goals for the terminal.
+/// The goals for the terminal, those about which this run says something.
 pub(super) fn summary(results: &Results) -> String {
-    let goals = all(results);
+    let mut goals = all(results);
+    goals.retain(|goal| goal.seen.is_some());
+    if goals.is_empty() {
+        return "none of the goals is about what was measured".to_owned();
+    }
     let line = |goal: &Goal| {
         format!("{:<48} {:<18} {:<24} {}", goal.what, goal.wanted(), goal.seen(), goal.verdict())
     };
@@ -120,13 +124,14 @@ fn all(results: &Results) -> Vec<Goal> {
     let capacity = |bound, name, to| {
         let (of, to) = (results.capacity(Work::PollSmall, local), results.capacity(Work::PollSmall, to));
         let both = of.iter().zip(&to).filter(|(of, to)| of.is_some() && to.is_some()).count();
+        let are_measured = !of.is_empty() && !to.is_empty();
         Goal {
             what: "requests per second on one core",
             bound: Bound::AtLeast(bound),
             unit: Unit::Ratio(name),
             seen: Spread::of_ratios(&of, &to),
             note: "",
-            rounds: (both < results.rounds)
+            rounds: (are_measured && both < results.rounds)
                 .then(|| format!("both used up their core in {both} of {} rounds", results.rounds)),
         }
     };

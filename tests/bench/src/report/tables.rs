@@ -1,7 +1,7 @@
 //! The tables of the page.
 
 use super::numbers::{number, ratio, spread};
-use crate::measure::Sample;
+use crate::measure::{BUSY, Sample};
 use crate::programs::Peer;
 use crate::results::Results;
 use crate::stats::Spread;
@@ -39,8 +39,8 @@ pub(super) fn all(results: &Results) -> Vec<(&'static str, String, String)> {
             each(results, Loop::Closed, |work, subject| kernel_and_own(results, work, subject)),
         ),
         (
-            "CPU time at half of capacity",
-            "As above, at the rates at which latency is measured: less comes at once, so each answer costs more.",
+            "CPU time at a fixed rate",
+            "As in the first table, at the rates of the latencies below: less comes at once, so an answer mostly costs more.",
             each(results, Loop::Open, |work, subject| {
                 spread(Spread::of(results.cpu(work, Loop::Open, subject).into_iter().flatten()))
             }),
@@ -53,7 +53,8 @@ pub(super) fn all(results: &Results) -> Vec<(&'static str, String, String)> {
         ),
         (
             "Latency",
-            "Microseconds from when a request was due; of the proxies, what they add.",
+            "Microseconds from when a request was due; of the proxies, what they add. *Overloaded* is who had no time left at\n\
+             this rate in most rounds.",
             latency(results),
         ),
         ("Memory", "At rest, resident. Of an idle WebSocket, bytes of memory of its own.", memory(results)),
@@ -169,9 +170,15 @@ fn latency(results: &Results) -> String {
             [("p50", |sample| sample.p50_us), ("p99", |sample| sample.p99_us)];
         for (name, latency) in percentiles {
             let direct = results.values(work, Loop::Open, Subject::Direct, latency);
-            let direct = spread(Spread::of(direct.into_iter().flatten()));
+            // What is added is the difference to it.
+            let Some(direct) = Spread::of(direct.into_iter().flatten()) else { continue };
+            let direct = spread(Some(direct));
             let added = subjects.iter().map(|subject| {
                 let failure = results.series(Cell { work, offered: Loop::Open }, *subject)?.failure.clone();
+                let used = results.values(work, Loop::Open, *subject, |sample| Some(sample.used));
+                if Spread::of(used.into_iter().flatten()).is_some_and(|used| used.median >= BUSY) {
+                    return Some("overloaded".to_owned());
+                }
                 match Spread::of(results.added(work, *subject, latency).into_iter().flatten()) {
                     None => Some(failure.unwrap_or_else(|| "–".to_owned())),
                     Some(added) if added.median >= 0.0 => Some(format!("+ {}", spread(Some(added)))),
