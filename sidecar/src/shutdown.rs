@@ -23,10 +23,9 @@ use tokio_util::task::TaskTracker;
 use crate::settings::CloseWindow;
 
 /// How far stopping has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Not stopping.
-    #[default]
     Serving,
     /// Everything goes on; answers close their connections.
     Draining,
@@ -62,7 +61,7 @@ pub(crate) struct Shutdown {
 }
 
 /// What holds for all connections.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Orders {
     stage: Stage,
     window: Option<CloseWindow>,
@@ -94,6 +93,7 @@ impl Shutdown {
         self.listen().reached(stage).await;
     }
 
+    /// One more who listens.
     pub(crate) fn listen(&self) -> Listening {
         Listening(self.orders.subscribe())
     }
