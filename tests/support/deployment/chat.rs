@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -80,7 +82,23 @@ impl Chat {
         }
         Kubectl::run_with(&["apply", "--filename=-"], Some(&manifest))?;
         chat.wait_until_ready()?;
+        chat.wait_until_reached()?;
         Ok(chat)
+    }
+
+    /// Waits until the Service leads to the pods. kube-proxy is told of them when they are ready, and by
+    /// default acts once a second; until then the address may lead nowhere, or to pods that have gone.
+    fn wait_until_reached(&self) -> Result<()> {
+        const TRIES: u32 = 30;
+        const PAUSE: Duration = Duration::from_millis(50);
+        let address = SocketAddr::new(self.cluster_ip()?, 80);
+        wait_for("the Service to lead to the pods, and to nobody else", PODS, || {
+            let is_reached = (0..TRIES).all(|_| {
+                sleep(PAUSE);
+                TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+            });
+            Ok(is_reached.then_some(()))
+        })
     }
 
     /// Removes what an earlier deployment left. Its pods end while the new ones start.
@@ -140,9 +158,13 @@ impl Chat {
     /// # Errors
     /// What `kubectl` said.
     pub fn url(&self) -> Result<String> {
+        Ok(format!("http://{}", self.cluster_ip()?))
+    }
+
+    fn cluster_ip(&self) -> Result<IpAddr> {
         let service = Kubectl::json(&["get", "service", self.name])?;
         let ip = service["spec"]["clusterIP"].as_str().context("the Service has no address")?;
-        Ok(format!("http://{ip}"))
+        ip.parse().with_context(|| format!("{ip} is no address"))
     }
 
     /// A counter or gauge of the sidecars, summed over all pods and labels that contain `labels`.
