@@ -53,12 +53,12 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
     }
     out.extend_from_slice(if head.http_1_0 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
 
-    let nominated = Nominated::of(head.nominates, head.headers);
+    let nominated = |name: &str| head.nominates && is_nominated(head.headers, name);
     let last_forwarded_for = hop.forwarded_for.and_then(|_| head.headers.iter().rposition(is_forwarded_for));
     let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for (at, field) in head.headers.iter().enumerate() {
         let name = field.name;
-        if is_hop_by_hop(name) || nominated.names(name) {
+        if is_hop_by_hop(name) || nominated(name) {
             continue;
         }
         if hop.identity_encoding && name.eq_ignore_ascii_case("accept-encoding") {
@@ -97,7 +97,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &Resp
     out.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
     out.extend_from_slice(head.reason.as_bytes());
     out.extend_from_slice(b"\r\n");
-    let nominated = Nominated::of(head.nominates, head.headers);
+    let nominated = |name: &str| head.nominates && is_nominated(head.headers, name);
     let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for field in head.headers {
         // Where there cannot be a body, there is no field that frames one (RFC 9112 sections 6.1, 6.2).
@@ -105,7 +105,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &Resp
         let reframed = (bodiless || hop.content_length.is_some())
             && (field.name.eq_ignore_ascii_case("content-length")
                 || field.name.eq_ignore_ascii_case("transfer-encoding"));
-        if !is_hop_by_hop(field.name) && !nominated.names(field.name) && !reframed {
+        if !is_hop_by_hop(field.name) && !nominated(field.name) && !reframed {
             fields.pass(field);
         }
     }
@@ -200,19 +200,10 @@ fn is_hop_by_hop(name: &str) -> bool {
     }
 }
 
-/// The fields that `Connection` options name as concerning this hop only.
-struct Nominated<'h, 'b>(Option<&'h [Header<'b>]>);
-
-impl<'h, 'b> Nominated<'h, 'b> {
-    fn of(any: bool, headers: &'h [Header<'b>]) -> Self {
-        Self(any.then_some(headers))
-    }
-
-    fn names(&self, name: &str) -> bool {
-        let Some(headers) = self.0 else { return false };
-        !is_protected(name)
-            && connection_options(headers).any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
-    }
+/// Whether a `Connection` option names this field as concerning this hop only.
+fn is_nominated(headers: &[Header<'_>], name: &str) -> bool {
+    !is_protected(name)
+        && connection_options(headers).any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 fn connection_options<'h>(headers: &'h [Header<'_>]) -> impl Iterator<Item = &'h [u8]> {

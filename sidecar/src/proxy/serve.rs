@@ -222,8 +222,7 @@ async fn refuse(proxy: &Proxy, mut client: Conn, origin: &Origin, refusal: Refus
         proxy.metrics.count_malformed(from);
         tracing::debug!(%peer, from, %why, "refused a request");
     }
-    let mut outbox = Outbox::default();
-    outbox.push(refusal.render(to_head).as_bytes());
+    let mut outbox = Outbox::of(refusal.render(to_head).into_bytes());
     let sent = poll_fn(|cx| outbox.poll_drain(&mut client.stream, cx));
     if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await {
         client.stream.linger().await;

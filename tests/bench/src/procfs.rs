@@ -45,28 +45,27 @@ pub enum Unreadable {
 /// [`Unreadable`]
 pub fn cpu_time(pid: u32) -> Result<Duration, Unreadable> {
     let tasks = format!("/proc/{pid}/task");
-    let (mut total, mut last) = (None, None);
-    for task in fs::read_dir(&tasks).map_err(|error| Unreadable::File(tasks.clone(), error))? {
-        let task = task.map_err(|error| Unreadable::File(tasks.clone(), error))?.path();
-        let time = if let Ok(schedstat) = fs::read_to_string(task.join("schedstat")) {
-            run_time(&schedstat).ok_or_else(|| Unreadable::Format(format!("{tasks}/*/schedstat")))?
-        } else {
-            match read(&task.join("stat")) {
-                Ok(stat) => ticks_time(&stat).ok_or_else(|| Unreadable::Format(format!("{tasks}/*/stat")))?,
-                // It has ended since it was listed.
-                Err(ended) => {
-                    last = Some(ended);
-                    continue;
-                }
-            }
-        };
-        total = Some(total.unwrap_or_default() + time);
+    let unreadable = |error| Unreadable::File(tasks.clone(), error);
+    let mut times = Vec::new();
+    for task in fs::read_dir(&tasks).map_err(unreadable)? {
+        match task_time(&task.map_err(unreadable)?.path()) {
+            // It has ended since it was listed.
+            Err(Unreadable::File(..)) => {}
+            time => times.push(time?),
+        }
     }
-    match (total, last) {
-        (Some(total), _) => Ok(total),
-        (None, Some(ended)) => Err(ended),
-        (None, None) => Err(Unreadable::Format(tasks)),
+    if times.is_empty() {
+        return Err(unreadable(io::ErrorKind::NotFound.into()));
     }
+    Ok(times.iter().sum())
+}
+
+fn task_time(task: &Path) -> Result<Duration, Unreadable> {
+    let time = match read(&task.join("schedstat")) {
+        Ok(schedstat) => run_time(&schedstat),
+        Err(_) => ticks_time(&read(&task.join("stat"))?),
+    };
+    time.ok_or_else(|| Unreadable::Format(task.display().to_string()))
 }
 
 /// How the kernel's clock has found this process, all its threads that ever were included.

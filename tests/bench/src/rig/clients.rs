@@ -174,19 +174,15 @@ impl Clients {
         tally
     }
 
-    /// From now on, does not sleep while it waits for answers: to wake it up would be the proxy's work.
+    /// From now on, does not sleep while it waits: for answers, since to wake it up would be the proxy's
+    /// work, nor for what is due, since waking up takes as long as an answer.
     pub(crate) fn stay_awake(&mut self) {
         self.awake = true;
     }
 
-    /// How long nothing will be due. An open loop does not sleep either: waking up takes as long as an
-    /// answer.
+    /// How long nothing will be due.
     pub(super) fn wait(&self) -> Duration {
-        if self.awake || self.schedule.is_some() || self.clients.len() < self.wanted {
-            Duration::ZERO
-        } else {
-            Duration::from_millis(5)
-        }
+        if self.awake || self.clients.len() < self.wanted { Duration::ZERO } else { Duration::from_millis(5) }
     }
 
     /// Opens what is not yet open, and sends what is due.
