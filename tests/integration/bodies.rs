@@ -1,5 +1,7 @@
 //! Bodies pass in both directions, over one hop or two: whole, streamed, and never held whole.
 
+use std::time::Duration;
+
 use support::harness::{
     Config, NodeServer, Place, Polling, Scripted, Sidecar, Wire, client, eventually, get,
 };
@@ -74,7 +76,7 @@ async fn a_body_that_nobody_reads_is_not_held_by_the_sidecars() {
 /// Waits until nothing moves any more and checks the memory meanwhile.
 async fn stands_still(owner: &Sidecar, other: &Sidecar, before: (u64, u64)) {
     for _ in 0..10 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         let grown = (owner.resident().saturating_sub(before.0), other.resident().saturating_sub(before.1));
         assert!(grown.0.max(grown.1) < 8 * MIB as u64, "the sidecars grew by {grown:?} bytes");
     }
@@ -101,30 +103,64 @@ async fn an_answer_before_the_end_of_the_request_reaches_a_client_that_is_still_
 }
 
 #[tokio::test]
-async fn chunked_bodies_pass_both_ways_with_their_trailers() {
+async fn chunked_bodies_pass_normalised_both_ways_here_and_forwarded() {
+    let (config, owner, other) = (Config::new("enforce").await, Place::new(), Place::new());
+    let app = Scripted::bind(owner.app()).await;
+    let _sidecars = (Sidecar::start(&config, &owner).await, Sidecar::start(&config, &other).await);
+    let target = format!("/socket.io/?EIO=4&transport=polling&sid={}", config.tagged("abc", &owner.owner()));
+    for at in [owner.clients(), other.clients()] {
+        let mut client = Wire::connect(at).await;
+        let fields = "Host: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nTrailer: X-Sum\r\n";
+        client.send(format!("POST {target} HTTP/1.1\r\n{fields}\r\n3;x=(y)\r\nabc\r\n")).await;
+        let mut at_app = app.accept().await;
+        let head = at_app.head().await;
+        assert!(head.contains("Transfer-Encoding: chunked\r\n"), "{head}");
+        assert!(!head.contains("TE: ") && !head.contains("Trailer"), "{head}");
+        // A chunk is passed on at once.
+        at_app.expect("3\r\nabc\r\n").await;
+        for piece in ["2;", "a=\"", "\r", "\nde\r\n", "1\r\nf\r\n"] {
+            client.send(piece).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        at_app.expect("2\r\nde\r\n1\r\nf\r\n").await;
+        client.send("0;\r\nContent-Length: 5\r\nX-Sum: 1\r\n\r\n").await;
+        at_app.expect("0\r\n\r\n").await;
+
+        at_app.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\r\nhi\r\n").await;
+        assert!(client.head().await.contains("Transfer-Encoding: chunked\r\n"));
+        client.expect("2\r\nhi\r\n").await;
+        at_app.send("0\r\nX-Sum: 2\r\nHost: b\r\nX-Forward").await;
+        client.expect("0\r\nX-Sum: 2\r\n").await;
+        at_app.send("ed-For: 1.1.1.1\r\nServer-Timing: x\r\n\r\n").await;
+        client.expect("Server-Timing: x\r\n\r\n").await;
+        at_app.is_silent(Duration::from_millis(50)).await;
+    }
+}
+
+/// Node refuses each of these bodies, and may do so after its answer has been read: by then, the connection
+/// may carry another client's request.
+#[tokio::test]
+async fn no_chunked_body_of_one_client_harms_a_request_of_another() {
     let (config, place) = (Config::new("enforce").await, Place::new());
-    let app = Scripted::bind(place.app()).await;
-    let _sidecar = Sidecar::start(&config, &place).await;
-    let mut client = Wire::connect(place.clients()).await;
-    client
-        .send("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=\"y\"\r\nabc\r\n")
-        .await;
-    let mut at_app = app.accept().await;
-    assert!(at_app.head().await.contains("Transfer-Encoding: chunked\r\n"));
-    // What has come is passed on at once.
-    at_app.expect("3;x=\"y\"\r\nabc\r\n").await;
-    client.send("0\r\nX-Sum: 1\r\n\r\n").await;
-    at_app.expect("0\r\nX-Sum: 1\r\n\r\n").await;
-
-    at_app.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n").await;
-    assert!(client.head().await.contains("Transfer-Encoding: chunked\r\n"));
-    client.expect("2\r\nhi\r\n").await;
-    at_app.send("0\r\nX-Sum: 2\r\n\r\n").await;
-    client.expect("0\r\nX-Sum: 2\r\n\r\n").await;
-
-    // Both connections go on.
-    client.send(get("/next")).await;
-    assert!(at_app.head().await.starts_with("GET /next "));
+    let _server = NodeServer::start("v4", place.app(), &[]).await;
+    let sidecar = Sidecar::start(&config, &place).await;
+    let extensions =
+        [";", ";;", "; a", ";a b", ";a==b", ";a=(b)", ";a={b}", ";a=/x", ";a:b", ";a=b,c", ";\t", ";a=\"b"];
+    let mut bodies: Vec<String> =
+        extensions.iter().map(|extension| format!("1{extension}\r\nx\r\n0\r\n\r\n")).collect();
+    bodies.push("1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n".to_owned());
+    bodies.push("1\r\nx\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned());
+    bodies.push("1;\u{e9}\r\nx\r\n0\r\nX: \u{e9}\r\n\r\n".to_owned());
+    let mut honest = Wire::connect(place.clients()).await;
+    for body in bodies {
+        let head = "POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut attacker = Wire::connect(place.clients()).await;
+        attacker.send(format!("{head}{body}")).await;
+        assert_eq!(attacker.answer().await.status, 200, "{body:?}");
+        honest.send(get("/healthz")).await;
+        assert_eq!(honest.answer().await.status, 200, "after {body:?}");
+    }
+    assert_eq!(sidecar.metric("failures_total", &[]).await, 0);
 }
 
 #[tokio::test]
@@ -162,7 +198,7 @@ async fn a_reader_that_pauses_for_less_than_the_stall_timeout_gets_everything() 
         }
         at_app
     });
-    tokio::time::sleep(std::time::Duration::from_secs(22)).await;
+    tokio::time::sleep(Duration::from_secs(22)).await;
     assert!(!sending.is_finished(), "64 MiB are not in any buffer");
     assert_eq!(client.answer().await.body.len(), total);
     drop(sending.await.unwrap());

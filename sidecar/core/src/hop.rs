@@ -5,6 +5,7 @@
 //!   [`RequestHop`] and [`ResponseHop`].
 //! - A `Connection` option never removes a field that frames the message or says who sent it, whatever
 //!   it names: that is an attack on the next hop, not a wish of this one.
+//! - A request asks for no trailers and announces none: `TE` and `Trailer` never pass.
 //! - The address appended to `X-Forwarded-For` is the TCP peer's, so that nothing a client writes can
 //!   stand in the last place.
 
@@ -54,11 +55,13 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
     out.extend_from_slice(if head.http_1_0 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
 
     let nominated = |name: &str| head.nominates && is_nominated(head.headers, name);
+    // No trailer passes, so none is announced.
+    let is_trailer = |name: &str| name.eq_ignore_ascii_case("trailer");
     let last_forwarded_for = hop.forwarded_for.and_then(|_| head.headers.iter().rposition(is_forwarded_for));
     let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for (at, field) in head.headers.iter().enumerate() {
         let name = field.name;
-        if is_hop_by_hop(name) || nominated(name) {
+        if is_hop_by_hop(name) || is_trailer(name) || nominated(name) {
             continue;
         }
         if hop.identity_encoding && name.eq_ignore_ascii_case("accept-encoding") {

@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //! - A head is accepted only when every line ends in CRLF, no CR or NUL stands alone, and its body's
-//!   length has exactly one reading. What is accepted is passed on byte for byte or rebuilt line by
-//!   line by [`crate::hop`], never re-interpreted.
+//!   length has exactly one reading. An accepted head is rebuilt line by line by [`crate::hop`], never
+//!   re-interpreted. An accepted body passes byte for byte, except chunk extensions and trailers.
 //! - Every length is bounded: [`MAX_HEAD`], [`MAX_HEADERS`], and the limits in [`chunked`].
 
 mod body;
@@ -17,8 +17,9 @@ mod framing;
 mod head;
 mod request;
 mod response;
+mod trailers;
 
-pub use body::Body;
+pub use body::{Body, Followed};
 pub use framing::Framing;
 pub use head::find_head_end;
 pub use request::RequestHead;

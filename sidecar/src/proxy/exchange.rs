@@ -7,6 +7,7 @@
 //! # Invariants
 //! - Each side is read only while the other has taken what was read before (backpressure).
 //! - An answer may come before the request is complete; then the client's connection closes after it.
+//! - Chunked bodies pass normalised: what a client puts into extensions and trailers reaches nobody.
 //! - The client is watched until its answer is complete. When it goes away, the exchange ends.
 //! - Waiting for an answer has no limit (polls hang by design); a body under way that makes no progress
 //!   for the stall timeout ends the exchange.
@@ -18,11 +19,11 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socketio_sidecar_core::http1::{MAX_HEAD, Malformed};
+use socketio_sidecar_core::http1::{Body, Followed, MAX_HEAD, Malformed};
 use socketio_sidecar_core::websocket::Messages;
 
 use super::request::Request;
-use crate::io::{Conn, Outbox, StallAlarm};
+use crate::io::{Conn, Outbox, StallAlarm, Stream};
 use crate::shutdown::{Shutdown, Stage};
 use answer::Phase;
 
@@ -171,8 +172,7 @@ impl<'c> Exchange<'c> {
             let Request { outbox, body, .. } = &mut *self.request;
             if !body.is_complete() && !self.client.inbox().is_empty() && outbox.written() == 0 {
                 // The beginning of the body goes out together with the head.
-                let own = body.follow(self.client.inbox()).map_err(Failure::BadRequest)?;
-                outbox.push(&self.client.inbox()[..own]);
+                let own = body.append(self.client.inbox(), outbox.buffer()).map_err(Failure::BadRequest)?;
                 self.client.take(own);
             }
             if !outbox.is_empty() {
@@ -195,17 +195,19 @@ impl<'c> Exchange<'c> {
                     if bytes.is_empty() {
                         return Err(Failure::ClientGone);
                     }
-                    let own = body.follow(bytes).map_err(Failure::BadRequest)?;
+                    let (own, written) =
+                        pass_through(body, bytes, outbox, onward, cx).map_err(Failure::BadRequest)?;
                     inbox.extend_from_slice(&bytes[own..]);
-                    Ok(outbox.write_through(onward, cx, &bytes[..own]))
+                    Ok(written)
                 });
                 match passed {
                     Poll::Pending => break,
                     Poll::Ready(passed) => passed.map_err(|_| Failure::ClientGone)??,
                 }
             } else {
-                let own = body.follow(self.client.inbox()).map_err(Failure::BadRequest)?;
-                let written = outbox.write_through(&mut self.onward.stream, cx, &self.client.inbox()[..own]);
+                let onward = &mut self.onward.stream;
+                let (own, written) = pass_through(body, self.client.inbox(), outbox, onward, cx)
+                    .map_err(Failure::BadRequest)?;
                 self.client.take(own);
                 written
             };
@@ -256,4 +258,26 @@ impl<'c> Exchange<'c> {
             Poll::Pending
         }
     }
+}
+
+/// Writes what passes of `bytes` at once if nothing is waiting. Returns how many of them belong to `body`.
+///
+/// # Errors
+/// [`Malformed::Chunk`]; nothing was written then, and `outbox` is of no further use.
+fn pass_through(
+    body: &mut Body,
+    bytes: &[u8],
+    outbox: &mut Outbox,
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+) -> Result<(usize, io::Result<()>), Malformed> {
+    let Followed { own, is_rewritten } = body.follow(bytes, outbox.buffer())?;
+    let written = if !is_rewritten {
+        outbox.write_through(stream, cx, &bytes[..own])
+    } else if let Poll::Ready(drained) = outbox.poll_drain(stream, cx) {
+        drained
+    } else {
+        Ok(())
+    };
+    Ok((own, written))
 }

@@ -101,7 +101,7 @@ impl Request {
         };
         Ok(Self {
             outbox,
-            body: Body::new(head.framing),
+            body: Body::of_request(head.framing),
             answer,
             is_safe: matches!(head.method, "GET" | "HEAD" | "OPTIONS"),
             session: head.websocket.then(|| Session::of(&decision)).flatten(),

@@ -1,7 +1,7 @@
 //! How the sidecar reads a stream, and what it writes on of it, in the steps of its connection loop.
 //!
-//! This is the only place of these tests that calls `http1` and `hop`. Bodies are followed twice, whole
-//! and byte by byte: the second finds the last byte that can have been passed on before a refusal.
+//! This is the only place of these tests that calls `http1` and `hop`. Bodies are followed whole and byte
+//! by byte: the latter finds the last byte that can have been passed on before a refusal.
 
 use socketio_sidecar_core::hop::{RequestHop, ResponseHop, write_request, write_response};
 use socketio_sidecar_core::http1::{Body, Framing, Header, Malformed, RequestHead, ResponseHead};
@@ -41,7 +41,7 @@ pub(super) fn requests(bytes: &[u8], hop: &RequestHop<'_>) -> Ours {
         };
         at += empty + end;
         write_request(&mut ours.onward, &head, hop);
-        let (body, complete) = match ours.follow(head.framing, &bytes[at..]) {
+        let (body, complete) = match ours.follow(Body::of_request(head.framing), &bytes[at..]) {
             Ok((body, own, complete)) => {
                 at += own;
                 (body, complete)
@@ -86,7 +86,7 @@ pub(super) fn answer(bytes: &[u8], to_head: bool, hop: &ResponseHop) -> Ours {
         at += end;
         write_response(&mut ours.onward, &head, hop);
         let written = ours.onward.len();
-        let (body, own, complete) = match ours.follow(head.framing, &bytes[at..]) {
+        let (body, own, complete) = match ours.follow(Body::of_answer(head.framing), &bytes[at..]) {
             Ok(followed) => followed,
             Err(why) => return ours.refused(why),
         };
@@ -128,25 +128,26 @@ impl Ours {
         self
     }
 
-    /// Follows a body: its content, how many bytes are its own, and whether it is complete.
-    fn follow(&mut self, framing: Framing, bytes: &[u8]) -> Result<(Vec<u8>, usize, bool), Malformed> {
-        let mut content = Vec::new();
-        let mut body = Body::new(framing);
-        let whole = body.follow_data(bytes, |data| content.extend_from_slice(data));
-        let mut slowly = Body::new(framing);
-        let mut own = 0;
+    /// Follows a body from its beginning: its content, how many bytes are its own, and whether it is complete.
+    fn follow(&mut self, beginning: Body, bytes: &[u8]) -> Result<(Vec<u8>, usize, bool), Malformed> {
+        let (mut content, mut passed) = (Vec::new(), Vec::new());
+        let mut body = beginning.clone();
+        let whole = body.follow_content(bytes, |piece| content.extend_from_slice(piece));
+        assert_eq!(beginning.clone().append(bytes, &mut passed), whole, "it depends on what is asked for");
+        let mut slowly = beginning;
+        let (mut own, mut slowly_passed) = (0, Vec::new());
         while own < bytes.len() && !slowly.is_complete() {
-            if let Err(why) = slowly.follow(&bytes[own..=own]) {
+            if let Err(why) = slowly.append(&bytes[own..=own], &mut slowly_passed) {
                 assert_eq!(whole, Err(why), "a body is refused byte by byte only");
                 break;
             }
             own += 1;
         }
-        self.onward.extend_from_slice(&bytes[..own]);
+        self.onward.extend_from_slice(&slowly_passed);
         let whole = whole?;
         assert_eq!(
-            (whole, body.is_complete()),
-            (own, slowly.is_complete()),
+            (whole, body.is_complete(), passed),
+            (own, slowly.is_complete(), slowly_passed),
             "it depends on how a body is cut"
         );
         Ok((content, own, body.is_complete()))

@@ -14,10 +14,11 @@ use super::{ours, try_all};
 const CASES: u32 = 1_000;
 
 /// Fields that are this hop's own, or that it writes.
-const OF_THE_HOP: [&str; 9] = [
+const OF_THE_HOP: [&str; 10] = [
     "connection",
     "keep-alive",
     "te",
+    "trailer",
     "upgrade",
     "proxy-connection",
     "http2-settings",

@@ -1,22 +1,40 @@
-//! Follows a chunked body (RFC 9112 section 7.1) as it passes, without holding or changing it.
+//! Follows a chunked body (RFC 9112 section 7.1) as it passes, and normalises it.
 //!
 //! # Invariants
 //! - Bytes are accepted only while the body so far has exactly one reading. A size is 1 to 15 hex
 //!   digits; a chunk extension holds no control characters; every line ends in CRLF.
+//! - No chunk extension passes. Extensions concern one hop (section 7.1.1), and servers differ in which
+//!   ones they refuse.
+//! - No trailer of a request passes (section 6.5.1 of RFC 9110 permits to discard them). A trailer of an
+//!   answer passes if `trailers` says so.
 //! - The result does not depend on how the body is cut into reads.
 //! - Extensions and trailers are bounded together by [`MAX_OVERHEAD`] bytes a message, so that a body
-//!   cannot be all framing.
+//!   cannot be all framing. At most the name of one trailer is held.
 
-use super::Malformed;
+use std::ops::Range;
+
+use super::{Malformed, trailers};
 
 /// Most bytes of chunk extensions and trailers accepted in one message.
 pub const MAX_OVERHEAD: usize = 8 * 1024;
+
+/// Rule for the trailers of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trailers {
+    /// Trailers of requests are dropped.
+    Drop,
+    /// Trailers of answers pass, except fields that have no place in a trailer section.
+    Filter,
+}
 
 /// A position in a chunked body.
 #[derive(Debug, Clone)]
 pub struct ChunkedBody {
     state: State,
+    trailers: Trailers,
     overhead: usize,
+    /// The name of the trailer that is being read, as far as it has come.
+    name: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,42 +58,67 @@ enum State {
     /// At the start of a trailer line or of the final empty line.
     TrailerStart,
     TrailerName,
-    TrailerValue,
-    TrailerLf,
+    TrailerValue {
+        passes: bool,
+    },
+    TrailerLf {
+        passes: bool,
+    },
     EndLf,
     End,
 }
 
-impl Default for ChunkedBody {
-    fn default() -> Self {
-        Self { state: State::Size { size: 0, digits: 0 }, overhead: 0 }
-    }
-}
-
 impl ChunkedBody {
+    /// The beginning of a chunked body.
+    #[must_use]
+    pub fn new(trailers: Trailers) -> Self {
+        Self { state: State::Size { size: 0, digits: 0 }, trailers, overhead: 0, name: Vec::new() }
+    }
+
     /// True once the final empty line has been seen.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.state == State::End
     }
 
-    /// Follows `bytes`, hands each piece of chunk data to `data`, and returns how many of the bytes
-    /// belong to this body: all of them, unless it ends here.
+    /// True once a chunk extension or a trailer has been seen.
+    #[must_use]
+    pub fn carried_unusual(&self) -> bool {
+        self.overhead > 0
+    }
+
+    /// Follows `bytes`, hands each piece of chunk data to `content`, and each run of bytes that passes to
+    /// `passing`. Returns how many of the bytes belong to this body: all of them, unless it ends here.
     ///
     /// # Errors
     /// [`Malformed::Chunk`] at the first byte outside the grammar or its limits. Nothing of `bytes`
     /// may then be passed on.
-    pub fn follow(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8])) -> Result<usize, Malformed> {
+    pub(super) fn follow(
+        &mut self,
+        bytes: &[u8],
+        passing: &mut Passing<'_>,
+        mut content: impl FnMut(&[u8]),
+    ) -> Result<usize, Malformed> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::End {
             if let State::Data { left } = self.state {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
-                data(&bytes[at..at + here]);
+                content(&bytes[at..at + here]);
+                passing.keep(bytes, at..at + here);
                 at += here;
                 let left = left - here as u64;
                 self.state = if left == 0 { State::DataCr } else { State::Data { left } };
             } else {
+                let before = self.state;
                 self.state = self.step(bytes[at])?;
+                if before == State::TrailerName && self.state == (State::TrailerValue { passes: true }) {
+                    passing.insert(bytes, &self.name);
+                }
+                if before.passes(self.state) {
+                    passing.keep(bytes, at..at + 1);
+                } else {
+                    passing.is_changed = true;
+                }
                 at += 1;
             }
         }
@@ -103,12 +146,21 @@ impl ChunkedBody {
             (State::DataLf, b'\n') => State::Size { size: 0, digits: 0 },
             (State::TrailerStart, b'\r') => State::EndLf,
             (State::TrailerStart | State::TrailerName, _) if is_token(byte) => {
+                if self.state == State::TrailerStart {
+                    self.name.clear();
+                }
+                if self.trailers == Trailers::Filter {
+                    self.name.push(byte);
+                }
                 self.count(State::TrailerName)?
             }
-            (State::TrailerName, b':') => State::TrailerValue,
-            (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, _) if is_text(byte) => self.count(State::TrailerValue)?,
-            (State::TrailerLf, b'\n') => State::TrailerStart,
+            (State::TrailerName, b':') => {
+                let passes = self.trailers == Trailers::Filter && trailers::passes(&self.name);
+                State::TrailerValue { passes }
+            }
+            (State::TrailerValue { passes }, b'\r') => State::TrailerLf { passes },
+            (State::TrailerValue { .. }, _) if is_text(byte) => self.count(self.state)?,
+            (State::TrailerLf { .. }, b'\n') => State::TrailerStart,
             (State::EndLf, b'\n') => State::End,
             _ => return Err(Malformed::Chunk),
         };
@@ -118,6 +170,61 @@ impl ChunkedBody {
     fn count(&mut self, next: State) -> Result<State, Malformed> {
         self.overhead += 1;
         if self.overhead > MAX_OVERHEAD { Err(Malformed::Chunk) } else { Ok(next) }
+    }
+}
+
+impl State {
+    /// True if the byte that led from this state to `next` is one that passes.
+    fn passes(self, next: Self) -> bool {
+        match (self, next) {
+            (_, Self::Extension { .. } | Self::TrailerName) => false,
+            (_, Self::TrailerValue { passes } | Self::TrailerLf { passes }) => passes,
+            (Self::TrailerLf { passes }, _) => passes,
+            _ => true,
+        }
+    }
+}
+
+/// Collects the runs of bytes that pass. Bytes of which all pass are not copied.
+#[derive(Debug)]
+pub(super) struct Passing<'o> {
+    out: &'o mut Vec<u8>,
+    /// The last run, which is not in `out` yet.
+    run: Range<usize>,
+    is_changed: bool,
+}
+
+impl<'o> Passing<'o> {
+    pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
+        Self { out, run: 0..0, is_changed: false }
+    }
+
+    fn keep(&mut self, bytes: &[u8], range: Range<usize>) {
+        if self.run.end == range.start {
+            self.run.end = range.end;
+        } else {
+            self.flush(bytes);
+            self.run = range;
+        }
+    }
+
+    fn insert(&mut self, bytes: &[u8], held: &[u8]) {
+        self.flush(bytes);
+        self.out.extend_from_slice(held);
+        self.is_changed = true;
+    }
+
+    /// True if something was cut or inserted: then all that passes of `bytes` stands in the output, and
+    /// nothing of it otherwise.
+    pub(super) fn finish(mut self, bytes: &[u8]) -> bool {
+        if self.is_changed {
+            self.flush(bytes);
+        }
+        self.is_changed
+    }
+
+    fn flush(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes.get(std::mem::take(&mut self.run)).unwrap_or_default());
     }
 }
 
@@ -136,19 +243,82 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The data and what is left over, or the refusal.
-    fn read(body: &[u8]) -> Result<(Vec<u8>, usize, bool), Malformed> {
-        let (mut chunks, mut data) = (ChunkedBody::default(), Vec::new());
-        let used = chunks.follow(body, |piece| data.extend_from_slice(piece))?;
-        Ok((data, used, chunks.is_complete()))
+    /// Everything that following a body yields.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Read {
+        content: Vec<u8>,
+        passed: Vec<u8>,
+        own: usize,
+        is_complete: bool,
+    }
+
+    /// Follows a body that comes in reads of these lengths, and then whole.
+    fn read_in(body: &[u8], trailers: Trailers, reads: &[usize]) -> Result<Read, Malformed> {
+        let mut chunks = ChunkedBody::new(trailers);
+        let mut read = Read::default();
+        for length in reads.iter().chain([&body.len()]) {
+            let bytes = &body[read.own..(read.own + length).min(body.len())];
+            let mut passing = Passing::new(&mut read.passed);
+            let own = chunks.follow(bytes, &mut passing, |piece| read.content.extend_from_slice(piece))?;
+            if !passing.finish(bytes) {
+                read.passed.extend_from_slice(&bytes[..own]);
+            }
+            read.own += own;
+        }
+        read.is_complete = chunks.is_complete();
+        Ok(read)
+    }
+
+    fn read(body: &[u8]) -> Result<Read, Malformed> {
+        read_in(body, Trailers::Filter, &[])
+    }
+
+    fn passed(body: &str, trailers: Trailers) -> String {
+        String::from_utf8(read_in(body.as_bytes(), trailers, &[]).unwrap().passed).unwrap()
     }
 
     #[test]
     fn chunks_end_where_they_say() {
+        let content = |body: &[u8]| read(body).map(|read| (read.content, read.own, read.is_complete));
         let body = b"4\r\nWiki\r\n0005;a=\"b\"\r\npedia\r\n0\r\nX: y\r\n\r\nGET /";
-        assert_eq!(read(body), Ok((b"Wikipedia".to_vec(), body.len() - 5, true)));
-        assert_eq!(read(b"0\r\n\r\n"), Ok((vec![], 5, true)));
-        assert_eq!(read(b"A\r\n12345"), Ok((b"12345".to_vec(), 8, false)));
+        assert_eq!(content(body), Ok((b"Wikipedia".to_vec(), body.len() - 5, true)));
+        assert_eq!(content(b"0\r\n\r\n"), Ok((vec![], 5, true)));
+        assert_eq!(content(b"A\r\n12345"), Ok((b"12345".to_vec(), 8, false)));
+    }
+
+    #[test]
+    fn no_chunk_extension_passes() {
+        let plain = "1\r\na\r\n0\r\n\r\n";
+        for extension in [";", ";;", "; a", ";a b", ";a==b", ";a=(b)", ";a:b", ";\t", ";a=\"b", ";\u{e9}"] {
+            let body = format!("1{extension}\r\na\r\n0{extension}\r\n\r\n");
+            for trailers in [Trailers::Drop, Trailers::Filter] {
+                assert_eq!(passed(&body, trailers), plain, "{extension:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_loses_its_trailers_and_an_answer_those_that_are_no_trailers() {
+        let body = |trailers: &str| format!("1\r\na\r\n0\r\n{trailers}\r\n");
+        let mixed = "X-Sum: 1\r\nContent-Length: 5\r\nhOsT: b\r\nServer-Timing:2\r\nX-Forwarded-For: 1.1.1.1\r\n\
+                     Set-Cookie: a\r\nProxy-X: y\r\nTransfer-Encoding: chunked\r\nETag:\r\n";
+        assert_eq!(passed(&body(mixed), Trailers::Drop), body(""));
+        let kept = body("X-Sum: 1\r\nServer-Timing:2\r\nETag:\r\n");
+        assert_eq!(passed(&body(mixed), Trailers::Filter), kept);
+    }
+
+    #[test]
+    fn extensions_and_trailers_are_unusual() {
+        for (body, unusual) in [
+            (&b"1\r\na\r\n0\r\n\r\n"[..], false),
+            (b"1;", true),
+            (b"1;\r\na\r\n0\r\n\r\n", true),
+            (b"0\r\nX: y\r\n\r\n", true),
+        ] {
+            let mut chunks = ChunkedBody::new(Trailers::Drop);
+            chunks.follow(body, &mut Passing::new(&mut Vec::new()), |_| ()).unwrap();
+            assert_eq!(chunks.carried_unusual(), unusual, "{}", body.escape_ascii());
+        }
     }
 
     #[test]
@@ -198,25 +368,32 @@ mod tests {
                 body.extend_from_slice(b"\r\n");
             }
             body.extend_from_slice(b"0\r\n\r\n");
-            let (mut chunks, mut data) = (ChunkedBody::default(), Vec::new());
-            let (head, tail) = body.split_at(cut.min(body.len()));
-            let used = chunks.follow(head, |piece| data.extend_from_slice(piece)).unwrap()
-                + chunks.follow(tail, |piece| data.extend_from_slice(piece)).unwrap();
-            prop_assert_eq!(used, body.len());
-            prop_assert!(chunks.is_complete());
-            prop_assert_eq!(data, pieces.concat());
+            let read = read_in(&body, Trailers::Drop, &[cut]).unwrap();
+            prop_assert_eq!((read.own, read.is_complete), (body.len(), true));
+            prop_assert_eq!(read.content, pieces.concat());
+            prop_assert_eq!(read.passed, body);
         }
 
         #[test]
-        fn a_cut_never_changes_the_verdict(body in "[0-9a;: \r\n]{0,40}", cut in 0usize..40) {
-            let whole = read(body.as_bytes());
-            let (mut chunks, mut data) = (ChunkedBody::default(), Vec::new());
-            let (head, tail) = body.as_bytes().split_at(cut.min(body.len()));
-            let parts = chunks.follow(head, |piece| data.extend_from_slice(piece)).and_then(|used| {
-                if chunks.is_complete() { return Ok(used); }
-                chunks.follow(tail, |piece| data.extend_from_slice(piece)).map(|more| used + more)
-            });
-            prop_assert_eq!(parts.map(|used| (data, used, chunks.is_complete())), whole);
+        fn a_cut_never_changes_the_result(
+            body in "([0-2]{1,2}(;[a\"=; ]{0,3})?\r\n[ab]{0,2}(\r\n)?){0,3}(0\r\n(([XY]|Host|[a;: ]):[b ]{0,2}\r\n){0,3}\r\n)?",
+            reads in prop::collection::vec(0usize..9, 0..9), filter: bool,
+        ) {
+            let trailers = if filter { Trailers::Filter } else { Trailers::Drop };
+            let whole = read_in(body.as_bytes(), trailers, &[]);
+            prop_assert_eq!(read_in(body.as_bytes(), trailers, &reads), whole);
+        }
+
+        #[test]
+        fn a_normalised_body_has_the_same_content_and_passes_unchanged(
+            body in "([1-2](;[a\"=; ]{0,3})?\r\n[ab]{1,2}\r\n){0,3}0\r\n(([XY]|Host|TE):[b ]{0,2}\r\n){0,3}\r\n",
+            filter: bool,
+        ) {
+            let trailers = if filter { Trailers::Filter } else { Trailers::Drop };
+            let Ok(first) = read_in(body.as_bytes(), trailers, &[]) else { return Ok(()) };
+            let again = read_in(&first.passed, trailers, &[]).unwrap();
+            prop_assert_eq!((again.content, again.own, again.is_complete), (first.content, first.passed.len(), true));
+            prop_assert_eq!(again.passed, first.passed);
         }
     }
 }

@@ -8,7 +8,7 @@ use socketio_sidecar_core::hop::{ResponseHop, write_response};
 use socketio_sidecar_core::http1::{Body, Framing, Malformed, ResponseHead, find_head_end, header_slots};
 use socketio_sidecar_core::websocket::Messages;
 
-use super::{Exchange, Failure};
+use super::{Exchange, Failure, pass_through};
 use crate::proxy::request::Reading;
 
 /// Most interim (1xx) answers before the final one.
@@ -133,12 +133,12 @@ impl Exchange<'_> {
                 self.completed.reuse_onward = head.keep_alive;
                 self.completed.keep_alive = head.keep_alive_timeout;
                 if let Some(limit) = limit_to_read(&rules.reading, &head) {
-                    let body = Body::new(head.framing);
+                    let body = Body::of_answer(head.framing);
                     self.phase = Phase::Collecting { head: end, seen: end, body, limit };
                     return Ok(true);
                 }
                 self.completed.reuse_client = !hop.close && head.framing != Framing::UntilClose;
-                Phase::Passing(Body::new(head.framing))
+                Phase::Passing(Body::of_answer(head.framing))
             }
         };
         write_response(self.to_client.buffer(), &head, &hop);
@@ -152,9 +152,8 @@ impl Exchange<'_> {
     fn pass_inbox(&mut self) -> Result<(), Failure> {
         match &mut self.phase {
             Phase::Passing(body) => {
-                let own = body.follow(self.onward.inbox()).map_err(Failure::BadAnswer)?;
-                self.to_client.push(&self.onward.inbox()[..own]);
-                self.onward.take(own);
+                let own = body.append(self.onward.inbox(), self.to_client.buffer());
+                self.onward.take(own.map_err(Failure::BadAnswer)?);
                 if body.is_complete() {
                     self.phase = Phase::Complete;
                 }
@@ -178,9 +177,10 @@ impl Exchange<'_> {
         let Phase::Passing(body) = &mut self.phase else { return Ok(false) };
         let (to_client, client) = (&mut *self.to_client, &mut self.client.stream);
         let passed = self.onward.poll_pass(cx, |bytes, inbox, cx| {
-            let own = body.follow(bytes).map_err(Failure::BadAnswer)?;
+            let (own, written) =
+                pass_through(body, bytes, to_client, client, cx).map_err(Failure::BadAnswer)?;
             inbox.extend_from_slice(&bytes[own..]);
-            to_client.write_through(client, cx, &bytes[..own]).map_err(|_| Failure::ClientGone)?;
+            written.map_err(|_| Failure::ClientGone)?;
             Ok(bytes.is_empty())
         });
         match passed {
@@ -204,7 +204,7 @@ impl Exchange<'_> {
     fn collect(&mut self, ended: bool) -> Result<bool, Failure> {
         let Phase::Collecting { head, seen, body, limit } = &mut self.phase else { return Ok(false) };
         let head_end = *head;
-        *seen += body.follow(&self.onward.inbox()[*seen..]).map_err(Failure::BadAnswer)?;
+        *seen += body.follow_content(&self.onward.inbox()[*seen..], |_| ()).map_err(Failure::BadAnswer)?;
         let complete = body.is_complete() || ended;
         let end = *seen;
         if !complete && end - head_end <= *limit {
@@ -216,8 +216,8 @@ impl Exchange<'_> {
         let head = ResponseHead::parse(&inbox[..head_end], rules.to_head, &mut slots);
         let head = head.map_err(Failure::BadAnswer)?;
         let mut content = Vec::with_capacity(end - head_end);
-        let mut body = Body::new(head.framing);
-        body.follow_data(&inbox[head_end..end], |data| content.extend_from_slice(data))
+        Body::of_answer(head.framing)
+            .follow_content(&inbox[head_end..end], |piece| content.extend_from_slice(piece))
             .map_err(Failure::BadAnswer)?;
 
         let tagged = match &rules.reading {
@@ -238,7 +238,14 @@ impl Exchange<'_> {
             content_length: replaced.map(<[u8]>::len),
         };
         write_response(self.to_client.buffer(), &head, &hop);
-        self.to_client.push(replaced.unwrap_or(&inbox[head_end..end]));
+        let mut body = Body::of_answer(head.framing);
+        match replaced {
+            Some(replaced) => self.to_client.push(replaced),
+            None => {
+                let passed = body.append(&inbox[head_end..end], self.to_client.buffer());
+                passed.map_err(Failure::BadAnswer)?;
+            }
+        }
         self.completed.reuse_client = !hop.close && !until_close;
         self.completed.tagged = tagged.is_some();
         self.onward.take(end);
