@@ -7,6 +7,7 @@
 //! | [`foreign_tags`], [`owner_gone`], [`peer_port`] | where does a request never go? |
 //! | [`aborts`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
 //! | [`strict_http`], [`http_hops`] | what is refused, and what passes? |
+//! | [`corpus`] | do the sidecar and Node agree where each message ends? |
 //! | [`differential`] | is what we accept read the same by hyper, Node and Socket.IO? |
 //! | [`reload`], [`paced_close`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
 //! | [`secrets`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
@@ -18,6 +19,7 @@
 mod aborts;
 mod bodies;
 mod command_line;
+mod corpus;
 mod differential;
 mod foreign_tags;
 mod forwarded_for;
