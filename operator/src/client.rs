@@ -30,11 +30,17 @@ pub async fn client() -> Result<Client, Error> {
     Client::try_from(config)
 }
 
-/// What went wrong, as one clause for people: the API server's own words, or the chain of causes.
+/// Words an error as one clause for people: the API server's message, or the chain of causes. Nothing of an
+/// object that cannot be read is quoted.
 #[must_use]
 pub fn explain(error: &Error) -> String {
     let outermost: &dyn std::error::Error = match error {
         Error::Api(status) if !status.message.is_empty() => return status.message.clone(),
+        // The text quotes what it refuses, which may be of a Secret.
+        Error::SerdeError(error) => {
+            let (line, column) = (error.line(), error.column());
+            return format!("its answer is not of the expected shape (line {line}, column {column})");
+        }
         // Its own text would only say that an error follows.
         Error::Service(source) => source.as_ref(),
         other => other,
@@ -55,6 +61,16 @@ pub fn explain(error: &Error) -> String {
 mod tests {
     use super::*;
     use kube::core::Status;
+
+    #[test]
+    fn what_cannot_be_read_is_not_quoted() {
+        let quoting = serde_json::from_str::<u8>("\"secret\"").unwrap_err();
+        assert!(quoting.to_string().contains("secret"));
+        assert_eq!(
+            explain(&Error::SerdeError(quoting)),
+            "its answer is not of the expected shape (line 1, column 8)"
+        );
+    }
 
     #[test]
     fn an_answer_is_explained_by_its_message_and_a_failure_by_its_causes_once_each() {

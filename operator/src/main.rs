@@ -17,6 +17,8 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
     match perform(Cli::parse().command) {
@@ -130,10 +132,13 @@ impl Signals {
 
 fn start_log(args: &RunArgs) -> Result<()> {
     let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}", args.log))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // kube logs an answer that it cannot read as a whole, be it a Secret's.
+    let quotes_nothing = filter_fn(|line| line.target() != "kube_client::client");
+    let filtered = tracing_subscriber::registry().with(filter).with(quotes_nothing);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match args.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => filtered.with(log.with_ansi(std::io::stderr().is_terminal())).init(),
+        LogFormat::Json => filtered.with(log.json().flatten_event(true)).init(),
     }
     Ok(())
 }

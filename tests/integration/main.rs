@@ -10,7 +10,7 @@
 //! | [`corpus`] | do the sidecar and Node agree where each message ends? |
 //! | [`differential`] | is what we accept read the same by hyper, Node and Socket.IO? |
 //! | [`reload`], [`paced_close`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
-//! | [`secrets`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
+//! | [`secrets`], [`secrets_in_errors`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
 //!
 //! Everything they need is in `support::harness`.
 
@@ -36,6 +36,7 @@ mod reference;
 mod reload;
 mod revision_3;
 mod secrets;
+mod secrets_in_errors;
 mod shutdown;
 mod standalone;
 mod strict_http;

@@ -85,7 +85,7 @@ async fn a_configuration_that_is_refused_changes_nothing_and_is_shown() {
     let sidecar = Sidecar::start(&config, &place).await;
     let good = config.read(CONFIG_FILE);
     for (file, content, says) in [
-        (CONFIG_FILE, "{", "config.json: EOF while parsing an object at line 1 column 1"),
+        (CONFIG_FILE, "{", "config.json: not JSON: EOF while parsing an object at line 1 column 1"),
         (
             TAG_KEYS_FILE,
             "{\"sealWith\":1,\"keys\":[]}",

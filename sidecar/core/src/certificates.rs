@@ -15,10 +15,27 @@ use crate::config::peer_domain;
 /// Clocks differ between nodes; what is made now is valid since this long before.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 
-/// Why no certificate can be made.
+/// The reason why no certificate can be made, without any part of a key.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make a certificate: {0}")]
-pub struct CertificateFailure(#[from] rcgen::Error);
+pub struct CertificateFailure(&'static str);
+
+impl From<rcgen::Error> for CertificateFailure {
+    /// Drops the library's own text, which may quote the PEM that was read.
+    fn from(error: rcgen::Error) -> Self {
+        Self(match error {
+            rcgen::Error::PemError(_) => "the CA's key is not PEM",
+            rcgen::Error::CouldNotParseKeyPair
+            | rcgen::Error::RingKeyRejected(_)
+            | rcgen::Error::UnsupportedSignatureAlgorithm => "the CA's key cannot be used",
+            rcgen::Error::KeyGenerationUnavailable | rcgen::Error::RingUnspecified => {
+                "the system makes no key"
+            }
+            rcgen::Error::Time => "its end is out of range",
+            _ => "its parameters cannot be used",
+        })
+    }
+}
 
 /// A CA that can sign.
 pub struct CertificateAuthority {
@@ -125,7 +142,10 @@ mod tests {
         let again = CertificateAuthority::load("a", &ca.key()).unwrap();
         assert_eq!(ca.key(), again.key());
         assert!(again.issue("c", now, day).unwrap().certificate.starts_with("-----BEGIN CERTIFICATE-----"));
-        assert!(CertificateAuthority::load("a", "no key").is_err());
+        for damaged in ["no key", "-----BEGIN secret-----\nsecret\n-----END hidden-----\n"] {
+            let failure = CertificateAuthority::load("a", damaged).unwrap_err();
+            assert_eq!(failure.to_string(), "cannot make a certificate: the CA's key is not PEM");
+        }
         assert!(!format!("{ca:?}").contains("PRIVATE"));
     }
 }

@@ -11,6 +11,8 @@
 //!
 //! A certificate of a cluster is valid for the names [`peer_name`] gives.
 
+mod json;
+
 use std::time::Duration;
 
 use base64::Engine;
@@ -20,6 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine_io::EngineIoPath;
 use crate::owner_tag::{KeyRing, KeyRingRefusal, PodDigest};
+use json::Content;
+
+pub use json::JsonRefusal;
 
 /// The name of the file with the [`Config`], as JSON.
 pub const CONFIG_FILE: &str = "config.json";
@@ -65,7 +70,8 @@ pub enum ForwardedFor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
-    /// Names this configuration; a sidecar that has applied it says so on its admin port.
+    /// Names this configuration; a sidecar that has applied it says so on its admin port. At most 63 letters,
+    /// digits, `.`, `_` and `-`.
     pub revision: String,
     /// The UID of the SocketIoCluster, or any name that no other cluster has.
     pub cluster: String,
@@ -131,7 +137,15 @@ pub struct TagKey {
     pub key: String,
 }
 
-/// Why a file is refused. None of these holds any part of a key.
+/// The longest revision, in characters.
+const MAX_REVISION_LENGTH: usize = 63;
+/// The shapes of the files, as a refusal words them.
+const CONFIG_SHAPE: &str =
+    "an object with revision and cluster (strings), and with what else a configuration may have";
+const TAG_KEYS_SHAPE: &str =
+    "{\"sealWith\": ID, \"keys\": [{\"id\": ID, \"key\": \"BASE64\"}]} with IDs from 0 to 15";
+
+/// Why a file is refused. No variant holds any part of a key, wherever in the files it stands; see [`JsonRefusal`].
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigRefusal {
     /// Not JSON of the right shape.
@@ -140,14 +154,22 @@ pub enum ConfigRefusal {
         /// The file's name.
         file: &'static str,
         /// Where and why.
-        error: serde_json::Error,
+        error: JsonRefusal,
     },
     /// A path that cannot be matched.
-    #[error("{CONFIG_FILE}: {0}")]
-    Path(String),
+    #[error(
+        "{CONFIG_FILE}: path is not usable; give the application's Engine.IO path, such as \"/socket.io/\""
+    )]
+    Path,
     /// No revision, so that nobody could tell whether it was applied.
     #[error("{CONFIG_FILE}: revision is empty; give each change another one, such as a counter")]
     NoRevision,
+    /// A revision that may be something else: it is shown to whoever asks, so it must not be a secret.
+    #[error(
+        "{CONFIG_FILE}: revision is not usable; give at most {MAX_REVISION_LENGTH} letters, digits, '.', '_' and \
+         '-', such as a counter"
+    )]
+    Revision,
     /// A window of a length that makes no sense.
     #[error(
         "{CONFIG_FILE}: closeOver is {0}; give the seconds over which sessions are to be closed, 1 to \
@@ -182,16 +204,19 @@ impl Settings {
     /// # Errors
     /// Names the file, the place in it, and what to do; see [`ConfigRefusal`].
     pub fn parse(config: &[u8], tag_keys: &[u8]) -> Result<Self, ConfigRefusal> {
-        let config: Config = serde_json::from_slice(config)
+        let config: Config = json::parse(config, CONFIG_SHAPE, Content::Public)
             .map_err(|error| ConfigRefusal::Json { file: CONFIG_FILE, error })?;
         if config.revision.is_empty() {
             return Err(ConfigRefusal::NoRevision);
         }
+        if !is_revision(&config.revision) {
+            return Err(ConfigRefusal::Revision);
+        }
         if let Some(seconds) = config.close_over.filter(|seconds| !(1..=CLOSE_OVER_MOST).contains(seconds)) {
             return Err(ConfigRefusal::CloseOver(seconds));
         }
-        let path = EngineIoPath::new(&config.path).map_err(ConfigRefusal::Path)?;
-        let tag_keys: TagKeys = serde_json::from_slice(tag_keys)
+        let path = EngineIoPath::new(&config.path).map_err(|_| ConfigRefusal::Path)?;
+        let tag_keys: TagKeys = json::parse(tag_keys, TAG_KEYS_SHAPE, Content::Secret)
             .map_err(|error| ConfigRefusal::Json { file: TAG_KEYS_FILE, error })?;
         let mut keys = Vec::with_capacity(tag_keys.keys.len());
         for TagKey { id, key } in &tag_keys.keys {
@@ -225,6 +250,12 @@ impl Settings {
         let trusted = || self.config.trusted_proxies.iter().any(|network| network.contains(&peer));
         self.config.forwarded_for == ForwardedFor::Append && !trusted()
     }
+}
+
+/// Whether a revision can be shown. A key in base64 ends with `=`, and PEM has spaces.
+fn is_revision(revision: &str) -> bool {
+    revision.len() <= MAX_REVISION_LENGTH
+        && revision.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// Encodes a key for a [`TagKey`].
@@ -285,7 +316,7 @@ mod tests {
     fn a_refusal_names_the_file_and_what_to_do() {
         let good = r#"{"revision":"1","cluster":"c"}"#;
         for (config, keys, says) in [
-            ("{", KEYS, "config.json: EOF while parsing an object at line 1 column 1"),
+            ("{", KEYS, "config.json: not JSON: EOF while parsing an object at line 1 column 1"),
             (r#"{"revision":"1","cluster":"c","mod":"Off"}"#, KEYS, "config.json: unknown field `mod`"),
             (
                 r#"{"revision":"1","cluster":"c","mode":"on"}"#,
@@ -294,11 +325,16 @@ mod tests {
             ),
             (r#"{"revision":"","cluster":"c"}"#, KEYS, "config.json: revision is empty"),
             (r#"{"revision":"1","cluster":""}"#, KEYS, "config.json: cluster is empty"),
-            (r#"{"revision":"1","cluster":"c","path":"x"}"#, KEYS, "config.json: path is \"x\"; give"),
+            (r#"{"revision":"1","cluster":"c","path":"x"}"#, KEYS, "config.json: path is not usable; give"),
+            (
+                r#"{"revision":"1=","cluster":"c"}"#,
+                KEYS,
+                "config.json: revision is not usable; give at most 63",
+            ),
             (
                 r#"{"revision":"1","cluster":"c","trustedProxies":["10.0.0.1"]}"#,
                 KEYS,
-                "config.json: invalid IP address",
+                "config.json: invalid IP address syntax; give a network such as \"10.0.0.0/8\" at line 1 column",
             ),
             (
                 r#"{"revision":"1","cluster":"c","closeOver":0}"#,
@@ -315,7 +351,7 @@ mod tests {
                 KEYS,
                 "config.json: invalid value: integer `-1`",
             ),
-            (good, "{}", "tag-keys.json: missing field `sealWith`"),
+            (good, "{}", "tag-keys.json: another shape than {\"sealWith\": ID"),
             (good, r#"{"sealWith":1,"keys":[{"id":1,"key":"!"}]}"#, "tag-keys.json: key 1 is not base64"),
             (
                 good,

@@ -72,7 +72,7 @@ fn what_is_refused_leaves_the_settings_in_force_and_is_said_once() {
     let source = Source::open(&directory, identity()).unwrap();
     let good = fs::read(directory.join(KEY_FILE)).unwrap();
     for (file, content, says) in [
-        (CONFIG_FILE, &b"{"[..], "config.json: EOF"),
+        (CONFIG_FILE, &b"{"[..], "config.json: not JSON: EOF"),
         (KEY_FILE, b"nothing", "tls.key: "),
         (CA_FILE, b"", "ca.crt: there is no certificate in it"),
     ] {

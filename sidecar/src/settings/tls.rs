@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use rustls::CertificateError::{Expired, ExpiredContext};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -36,33 +36,33 @@ pub(crate) struct PeerTls {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsRefusal {
     /// A file that is not PEM of the right kind.
-    #[error("{file}: {error}; it must be PEM")]
+    #[error("{file}: {reason}; it must be PEM")]
     Pem {
         /// The file's name.
         file: &'static str,
         /// Why.
-        error: rustls::pki_types::pem::Error,
+        reason: &'static str,
     },
     /// A file without a certificate.
     #[error("{0}: there is no certificate in it")]
     NoCertificate(&'static str),
     /// A certificate that peers would refuse, or a key that does not fit it.
     #[error(
-        "{CERTIFICATE_FILE}, {KEY_FILE}: {error}; they must be a certificate of the CA in {CA_FILE} for \
+        "{CERTIFICATE_FILE}, {KEY_FILE}: {reason}; they must be a certificate of the CA in {CA_FILE} for \
          {name}, and its key: did `cluster` in config.json change?"
     )]
     Unusable {
         /// The name that peers ask for.
         name: String,
         /// Why.
-        error: rustls::Error,
+        reason: &'static str,
     },
     /// The TLS library does not offer TLS 1.3.
     #[error("TLS 1.3 is not available: {0}")]
     Version(rustls::Error),
     /// A CA certificate that cannot be used.
-    #[error("{CA_FILE}: {0}")]
-    Ca(rustls::Error),
+    #[error("{CA_FILE}: it has a certificate that no CA can have")]
+    Ca,
     /// A CA that cannot be used to verify.
     #[error("{CA_FILE}: {0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
@@ -72,20 +72,23 @@ impl PeerTls {
     /// Reads PEM files. `own_name` is the name that this sidecar serves.
     pub(crate) fn new(ca: &[u8], certificate: &[u8], key: &[u8], own_name: &str) -> Result<Self, TlsRefusal> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let unusable = |error| TlsRefusal::Unusable { name: own_name.to_owned(), error };
+        let unusable =
+            |error| TlsRefusal::Unusable { name: own_name.to_owned(), reason: why_unusable(&error) };
         let mut roots = RootCertStore::empty();
         for root in certificates(ca, CA_FILE)? {
-            roots.add(root).map_err(TlsRefusal::Ca)?;
+            roots.add(root).map_err(|_| TlsRefusal::Ca)?;
         }
         let roots = Arc::new(roots);
         let chain = certificates(certificate, CERTIFICATE_FILE)?;
-        let key =
-            PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsRefusal::Pem { file: KEY_FILE, error })?;
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|error| TlsRefusal::Pem { file: KEY_FILE, reason: why_no_pem(&error) })?;
 
         let own = OwnCertificate {
             verifier: WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?,
-            name: ServerName::try_from(own_name.to_owned())
-                .map_err(|_| unusable(rustls::Error::General("that is no DNS name".to_owned())))?,
+            name: ServerName::try_from(own_name.to_owned()).map_err(|_| TlsRefusal::Unusable {
+                name: own_name.to_owned(),
+                reason: "this is no DNS name",
+            })?,
             chain: chain.clone(),
         };
         match own.verify(SystemTime::now()) {
@@ -148,8 +151,40 @@ impl OwnCertificate {
 
 fn certificates(pem: &[u8], file: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsRefusal> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let all = all.map_err(|error| TlsRefusal::Pem { file, error })?;
+    let all = all.map_err(|error| TlsRefusal::Pem { file, reason: why_no_pem(&error) })?;
     if all.is_empty() { Err(TlsRefusal::NoCertificate(file)) } else { Ok(all) }
+}
+
+/// The reason why a file is not PEM, without any of its content, which the library's own text may quote.
+fn why_no_pem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no END line",
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
+        pem::Error::Base64Decode(_) => "a section is not base64",
+        pem::Error::NoItemsFound => "nothing of the expected kind is in it",
+        pem::Error::SectionTooLarge => "a section is too long",
+        _ => "it cannot be read",
+    }
+}
+
+/// The reason why a certificate and a key are of no use, likewise.
+fn why_unusable(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError::{
+        BadEncoding, InvalidPurpose, InvalidPurposeContext, NotValidForName, NotValidForNameContext,
+        NotValidYet, NotValidYetContext, UnknownIssuer,
+    };
+    match error {
+        rustls::Error::InvalidCertificate(reason) => match reason {
+            BadEncoding => "the certificate is damaged",
+            UnknownIssuer => "another CA has signed the certificate",
+            NotValidForName | NotValidForNameContext { .. } => "the certificate is for another name",
+            NotValidYet | NotValidYetContext { .. } => "the certificate is not valid yet",
+            InvalidPurpose | InvalidPurposeContext { .. } => "the certificate is for another purpose",
+            _ => "the certificate cannot be verified",
+        },
+        rustls::Error::InconsistentKeys(_) => "the key is not that of the certificate",
+        _ => "the key cannot be used",
+    }
 }
 
 /// Serves one name: that of this pod. Whoever asks for another one is looking for another pod.

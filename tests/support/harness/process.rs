@@ -38,6 +38,12 @@ impl Process {
 
     /// Waits for a line that holds `text`, and returns it.
     pub async fn line_with(&mut self, text: &str) -> String {
+        let found = self.line_with_or_end(text).await;
+        found.unwrap_or_else(|| panic!("{} did not print {text:?} but {:#?}", self.name, self.lines()))
+    }
+
+    /// Waits for a line that holds `text`, or for the program's end. `None`: no such line came in time.
+    pub async fn line_with_or_end(&mut self, text: &str) -> Option<String> {
         let mut found = None;
         let waited = timeout(WAIT, async {
             loop {
@@ -50,7 +56,7 @@ impl Process {
             }
         });
         let _ = waited.await;
-        found.unwrap_or_else(|| panic!("{} did not print {text:?} but {:#?}", self.name, self.lines()))
+        found
     }
 
     /// Sends a signal.

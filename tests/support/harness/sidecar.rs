@@ -29,21 +29,8 @@ impl Sidecar {
 
     /// As [`Self::start`], with further arguments.
     pub async fn start_with(config: &Config, place: &Place, arguments: &[&str]) -> Self {
-        let mut command = Command::new(program());
-        command
-            .arg("--app")
-            .arg(place.app().to_string())
-            .arg("--pod-ip")
-            .arg(place.ip.to_string())
-            .arg("--pod-uid")
-            .arg(&place.uid)
-            .arg("--config-dir")
-            .arg(config.path())
-            .arg("--listen")
-            .arg(place.clients().to_string())
-            .arg("--admin-listen")
-            .arg(place.admin().to_string())
-            .args(arguments);
+        let mut command = command(config, place);
+        command.args(arguments);
         let process = Process::start(&format!("the sidecar on {}", place.ip), &mut command);
         let mut sidecar = Self { place: place.clone(), process };
         sidecar.process.line_with("serving").await;
@@ -114,6 +101,26 @@ pub fn program() -> &'static Path {
         Some(named) => named.into(),
         None => build("socketio-sidecar"),
     })
+}
+
+/// The command that starts a sidecar of `config` in `place`.
+#[must_use]
+pub fn command(config: &Config, place: &Place) -> Command {
+    let mut command = Command::new(program());
+    command
+        .arg("--app")
+        .arg(place.app().to_string())
+        .arg("--pod-ip")
+        .arg(place.ip.to_string())
+        .arg("--pod-uid")
+        .arg(&place.uid)
+        .arg("--config-dir")
+        .arg(config.path())
+        .arg("--listen")
+        .arg(place.clients().to_string())
+        .arg("--admin-listen")
+        .arg(place.admin().to_string());
+    command
 }
 
 /// Has cargo build the program of this package, into the directory that this test was built in.
