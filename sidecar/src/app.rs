@@ -17,6 +17,7 @@ use crate::origin::Side;
 use crate::proxy::{Listener, Proxy, Timeouts, listen};
 use crate::settings::{Identity, RELOAD_INTERVAL, Reload, SettingsRefusal, Source};
 use crate::shutdown::{self, Deadlines, Haste, Stopper};
+use crate::throttle::Throttle;
 use crate::upstream::{App as AppUpstream, Peers};
 
 /// How often idle connections are looked through.
@@ -105,6 +106,7 @@ impl App {
             timeouts: self.timeouts,
             shutdown,
             lots: AtomicU64::new(0),
+            untagged_log: Throttle::default(),
         });
         Ok(Bound { listen, peer_listen, admin_listen, proxy, stopper, settings: self })
     }

@@ -12,7 +12,7 @@
 //! | [`upstream`] | connections to the local application and to peers, and when they can be used again |
 //! | [`io`] | plain or TLS streams, with buffers that exist only while they hold something |
 //! | [`shutdown`] | how connections learn that they have to end: the stages of stopping, and the window of a paced close |
-//! | [`admin`], [`metrics`] | what is shown to operators |
+//! | [`admin`], [`metrics`], [`throttle`] | what is shown to operators, and how often |
 //!
 //! All decisions are made in `socketio-sidecar-core`, which does no IO.
 
@@ -26,4 +26,5 @@ mod origin;
 mod proxy;
 pub mod settings;
 pub mod shutdown;
+mod throttle;
 mod upstream;

@@ -21,6 +21,7 @@ pub struct Metrics {
     from_peers: Decided,
     handshakes: IntCounter,
     pub(crate) tagged: IntCounter,
+    untagged: IntCounterVec,
     pub(crate) would_have_failed: IntCounter,
     owner_gone: IntCounterVec,
     failures: IntCounterVec,
@@ -162,6 +163,11 @@ impl Metrics {
             )?,
             tagged: d
                 .counter("handshakes_tagged_total", "Handshakes whose answer was given an owner tag.")?,
+            untagged: d.counters(
+                "handshakes_untagged_total",
+                &["reason"],
+                "Handshakes answered with 200 whose answer could not be given an owner tag, by reason.",
+            )?,
             would_have_failed: d.counter(
                 "would_have_failed_total",
                 "In Observe: requests whose session the application did not know.",
@@ -251,6 +257,10 @@ impl Metrics {
 
     pub(crate) fn count_owner_gone(&self, reason: &'static str) {
         self.owner_gone.with_label_values(&[reason]).inc();
+    }
+
+    pub(crate) fn count_untagged(&self, reason: &'static str) {
+        self.untagged.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn count_failure(&self, cause: &'static str) {

@@ -34,6 +34,7 @@ pub(crate) use listen::{Listener, listen};
 use crate::metrics::Metrics;
 use crate::settings::Source;
 use crate::shutdown::Shutdown;
+use crate::throttle::Throttle;
 use crate::upstream::{App, Peers};
 
 /// The limits of waiting for a client.
@@ -58,6 +59,8 @@ pub(crate) struct Proxy {
     pub(crate) shutdown: Shutdown,
     /// How many lots were drawn by number.
     pub(crate) lots: AtomicU64,
+    /// Limits the log lines about handshakes without a tag.
+    pub(crate) untagged_log: Throttle,
 }
 
 impl Proxy {

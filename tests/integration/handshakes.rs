@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use support::harness::polling::HANDSHAKE;
-use support::harness::{Config, NodeServer, Place, Polling, Recorder, Sidecar, ask, get};
+use support::harness::{
+    Config, NodeServer, Place, Polling, Recorder, Scripted, Sidecar, Wire, ask, eventually, get, post,
+};
 
 #[tokio::test]
 async fn the_sid_of_a_polling_handshake_carries_this_pods_tag_and_nothing_else_changes() {
@@ -51,14 +53,71 @@ async fn a_jsonp_handshake_is_tagged() {
 
 #[tokio::test]
 async fn a_handshake_with_an_initial_packet_behind_it_is_tagged_and_the_packet_stays() {
+    for size in [40_000, 300_000] {
+        let (config, place) = (Config::new("enforce").await, Place::new());
+        let server = NodeServer::start("v4", place.app(), &["--initial-packet", &size.to_string()]).await;
+        let sidecar = Sidecar::start(&config, &place).await;
+        let mut client = Wire::connect(place.clients()).await;
+        client.send(get(HANDSHAKE)).await;
+        let answer = client.answer().await.text();
+        let (open, packet) = answer.split_once('\x1e').unwrap();
+        let open: Value = serde_json::from_str(&open[1..]).unwrap();
+        let (sid, tag) = open["sid"].as_str().unwrap().rsplit_once('.').unwrap();
+        assert_eq!(config.keys().open(sid, tag), Some(place.owner()));
+        assert_eq!(server.stats().await["sids"][0], sid);
+        assert_eq!(packet, format!(r#"42/filler,["filler","{}"]"#, "i".repeat(size)));
+        assert_eq!(sidecar.metric("handshakes_tagged_total", &[]).await, 1);
+
+        // The announced length was the right one: the connection carries the next request.
+        let target = format!("{HANDSHAKE}&sid={sid}.{tag}");
+        client.send(post(&target, "40")).await;
+        assert_eq!(client.answer().await.text(), "ok");
+    }
+}
+
+#[tokio::test]
+async fn no_more_of_an_answer_is_held_than_an_open_packet_can_take() {
     let (config, place) = (Config::new("enforce").await, Place::new());
-    let _server = NodeServer::start("v4", place.app(), &["--initial-packet", "200000"]).await;
-    let _sidecar = Sidecar::start(&config, &place).await;
-    let answer = ask(place.clients(), &get(HANDSHAKE)).await.text();
-    let (open, packet) = answer.split_once('\x1e').unwrap();
-    let open: Value = serde_json::from_str(&open[1..]).unwrap();
-    assert!(open["sid"].as_str().unwrap().contains('.'), "{open}");
-    assert_eq!(packet, format!(r#"42/filler,["filler","{}"]"#, "i".repeat(200_000)));
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start(&config, &place).await;
+    let body = format!("0{{\"sid\":\"{}", "x".repeat(100_000));
+    for framing in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
+        let mut client = Wire::connect(place.clients()).await;
+        client.send(get(HANDSHAKE)).await;
+        let mut server = app.accept().await;
+        server.head().await;
+        server.send(format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{framing}\r\n\r\n")).await;
+        let chunk =
+            if framing.starts_with('T') { format!("{:x}\r\n{body}\r\n", body.len()) } else { body.clone() };
+        server.send(&chunk).await;
+        // The answer is far from complete, and what came of it is passed as it is.
+        assert!(client.head().await.contains(framing));
+        assert_eq!(client.exactly(chunk.len()).await, chunk.as_bytes());
+        let rest = if framing.starts_with('T') {
+            "0\r\n\r\n".to_owned()
+        } else {
+            "x".repeat(1_000_000 - body.len())
+        };
+        server.send(&rest).await;
+        client.expect(&rest).await;
+    }
+    let untagged = async || sidecar.metric("handshakes_untagged_total", &["reason=\"too_long\""]).await;
+    eventually("both are counted", async || untagged().await == 2).await;
+}
+
+#[tokio::test]
+async fn files_below_the_path_are_streamed() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start(&config, &place).await;
+    let mut client = Wire::connect(place.clients()).await;
+    client.send(get("/socket.io/socket.io.js?EIO=4&transport=polling")).await;
+    let mut server = app.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n0{\"sid\"").await;
+    client.head().await;
+    client.expect("0{\"sid\"").await;
+    assert_eq!(sidecar.metric("handshakes_total", &[]).await, 0);
 }
 
 #[tokio::test]
@@ -95,4 +154,5 @@ async fn an_answer_that_is_no_open_packet_passes_as_it_is() {
     assert_eq!(ask(place.clients(), &get(HANDSHAKE)).await.text(), "<p>{\"sid\":1}");
     assert_eq!(sidecar.metric("handshakes_total", &[]).await, 1);
     assert_eq!(sidecar.metric("handshakes_tagged_total", &[]).await, 0);
+    assert_eq!(sidecar.metric("handshakes_untagged_total", &["reason=\"content_type\""]).await, 1);
 }

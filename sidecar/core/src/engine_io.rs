@@ -32,8 +32,9 @@ impl EngineIoPath {
         }
     }
 
-    /// The query of `target` if it is under this path; an absent query is an empty one.
-    fn query_of<'t>(&self, target: &'t str) -> Option<&'t str> {
+    /// The query of `target` if it is under this path, and true if it is this very path, with or without a
+    /// trailing slash. An absent query is an empty one.
+    fn query_of<'t>(&self, target: &'t str) -> Option<(&'t str, bool)> {
         // The absolute form (RFC 9112 section 3.2.2) names the authority first.
         let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
         let path = match absolute {
@@ -41,11 +42,11 @@ impl EngineIoPath {
             None => target,
         };
         let rest = path.strip_prefix(self.0.as_str())?;
-        match rest.as_bytes().first() {
-            None => Some(""),
-            Some(b'?' | b'/') => split_at(b'?', rest).1.or(Some("")),
-            Some(_) => None,
+        if !matches!(rest.as_bytes().first(), None | Some(b'?' | b'/')) {
+            return None;
         }
+        let (path, query) = split_at(b'?', rest);
+        Some((query.unwrap_or(""), matches!(path, "" | "/")))
     }
 }
 
@@ -74,6 +75,8 @@ pub enum Sid<'t> {
 /// What an Engine.IO request says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineIoRequest<'t> {
+    /// The target's path is the Engine.IO path itself, not one below it, such as the client library's.
+    pub is_at_path: bool,
     /// `EIO=4`; everything else, and nothing, means revision 3 or older.
     pub eio_4: bool,
     /// The transport it uses.
@@ -86,8 +89,8 @@ impl<'t> EngineIoRequest<'t> {
     /// Reads `target`, or returns `None` if it is not under `path`.
     #[must_use]
     pub fn parse(target: &'t str, path: &EngineIoPath) -> Option<Self> {
-        let query = path.query_of(target)?;
-        let mut request = Self { eio_4: false, transport: Transport::Other, sid: Sid::Absent };
+        let (query, is_at_path) = path.query_of(target)?;
+        let mut request = Self { is_at_path, eio_4: false, transport: Transport::Other, sid: Sid::Absent };
         let mut start = target.len() - query.len();
         let mut sids = 0;
         let mut rest = Some(query);
@@ -206,6 +209,30 @@ mod tests {
             ["/", "*", "/socket.iox/", "/a/socket.io/", "/?q=/socket.io/", "http://a", "/SOCKET.IO/"]
         {
             assert!(EngineIoRequest::parse(target, &path()).is_none(), "{target}");
+        }
+    }
+
+    #[test]
+    fn the_path_itself_is_told_from_what_is_below_it() {
+        let is_at_path = |target| EngineIoRequest::parse(target, &path()).unwrap().is_at_path;
+        for target in [
+            "/socket.io",
+            "/socket.io/",
+            "/socket.io?EIO=4",
+            "/socket.io/?EIO=4",
+            "http://a/socket.io",
+            "http://a:80/socket.io/?EIO=4",
+        ] {
+            assert!(is_at_path(target), "{target}");
+        }
+        for target in [
+            "/socket.io/socket.io.js?EIO=4",
+            "/socket.io//",
+            "/socket.io/./",
+            "/socket.io/%2f?EIO=4",
+            "http://a/socket.io/x",
+        ] {
+            assert!(!is_at_path(target), "{target}");
         }
     }
 

@@ -28,7 +28,7 @@ pub enum Decision<'t> {
 /// Why a request is for the local application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Local<'t> {
-    /// Not under the Engine.IO path, or a preflight: untouched.
+    /// Not under the Engine.IO path, below it without a sid, or a preflight: untouched.
     Other,
     /// A polling handshake of Engine.IO revision 4, whose answer can be given an owner tag.
     Handshake,
@@ -89,6 +89,8 @@ impl Rules<'_> {
         };
         let param = match request.sid {
             Sid::Ambiguous => return Decision::Reject(Rejection::AmbiguousSid),
+            // Below the path are files, such as the client library: of any length, and no handshakes.
+            Sid::Absent if !request.is_at_path => return Decision::Local(Local::Other),
             Sid::Absent if request.eio_4 && request.transport == Transport::Polling => {
                 return Decision::Local(Local::Handshake);
             }
@@ -162,7 +164,12 @@ mod tests {
     fn what_is_not_engine_io_and_preflights_are_left_alone() {
         let here = Here::new();
         let elsewhere = here.target("a", &owner("10.0.0.2", "there"));
-        for (method, target) in [("GET", "/"), ("GET", "/api?sid=a&sid=b"), ("OPTIONS", elsewhere.as_str())] {
+        for (method, target) in [
+            ("GET", "/"),
+            ("GET", "/api?sid=a&sid=b"),
+            ("GET", "/socket.io/socket.io.js.map?EIO=4&transport=polling"),
+            ("OPTIONS", elsewhere.as_str()),
+        ] {
             assert_eq!(
                 here.rules().decide(method, target),
                 Decision::Local(Local::Other),
@@ -198,6 +205,15 @@ mod tests {
         assert_eq!(tagged.owner, there);
         assert_eq!(tagged.session, SessionId::new("a"));
         assert_eq!(&target[..tagged.tag_span.start], "/socket.io/?transport=polling&sid=a");
+    }
+
+    #[test]
+    fn a_tagged_sid_counts_below_the_path_as_well() {
+        let here = Here::new();
+        let below = |owner| here.target("a", owner).replace("/socket.io/?", "/socket.io/x?");
+        assert!(matches!(here.rules().decide("GET", &below(&here.own)), Decision::Local(Local::Owned(_))));
+        let there = owner("10.0.0.2", "there");
+        assert!(matches!(here.rules().decide("GET", &below(&there)), Decision::Forward(_)));
     }
 
     #[test]

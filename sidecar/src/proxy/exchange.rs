@@ -19,6 +19,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socketio_sidecar_core::handshake::Untagged;
 use socketio_sidecar_core::http1::{Body, Followed, MAX_HEAD, Malformed};
 use socketio_sidecar_core::websocket::Messages;
 
@@ -47,6 +48,8 @@ pub(super) struct Completed {
     pub(super) keep_alive: Option<Duration>,
     /// It was a handshake's, and is now tagged.
     pub(super) tagged: bool,
+    /// The reason why a handshake's answer got no tag.
+    pub(super) untagged: Option<Untagged>,
     /// The application said that it does not know the session.
     pub(super) unknown_session: bool,
 }

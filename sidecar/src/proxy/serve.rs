@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use socketio_sidecar_core::handshake::Untagged;
 use socketio_sidecar_core::http1::{MAX_HEAD, Malformed, find_head_end};
 use socketio_sidecar_core::websocket::Messages;
 use tokio::time::Instant;
@@ -180,6 +181,9 @@ fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed, now: I
     if completed.tagged {
         proxy.metrics.tagged.inc();
     }
+    if let Some(why) = completed.untagged {
+        count_untagged(proxy, why);
+    }
     if completed.unknown_session {
         proxy.metrics.would_have_failed.inc();
     }
@@ -187,6 +191,15 @@ fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed, now: I
         proxy.keep(way, onward, completed.keep_alive, now);
     }
     if completed.reuse_client { Next::Request(now) } else { Next::Close }
+}
+
+/// Counts a handshake's answer that got no tag, and logs it, at most once a minute.
+fn count_untagged(proxy: &Proxy, why: Untagged) {
+    proxy.metrics.count_untagged(why.label());
+    if proxy.untagged_log.is_due() {
+        let reason = why.label();
+        tracing::warn!(reason, "a handshake got no owner tag: its session is served by this pod only");
+    }
 }
 
 /// Counts a failure and says how to answer it; `None` where there is nobody to answer.

@@ -75,6 +75,46 @@ fn what_is_no_open_packet_of_revision_4_passes_unchanged() {
     assert_eq!(tag_answer(br#"0{"sid":"abc"}"#, |_| None), None);
 }
 
+#[test]
+fn the_beginning_of_a_long_answer_is_tagged_once_its_open_packet_has_ended() {
+    let beginning = |text: &str| tag_beginning(text.as_bytes(), |_| Some("T".into()));
+    let whole = "0{\"sid\":\"abc\"}\u{1e}42[\"sid\"";
+    let tagged = beginning(whole).unwrap();
+    assert_eq!((tagged.packet.as_str(), tagged.replaces), ("0{\"sid\":\"abc.T\"}", 14));
+    for untouched in
+        ["0{\"sid\":\"abc\"}", "0{\"sid\":\"abc\"}2\u{1e}", "97:0{\"sid\":\"abc\"}\u{1e}", "\u{1e}", ""]
+    {
+        assert_eq!(beginning(untouched), None, "{untouched:?}");
+    }
+    // JSONP escapes the separator, and needs its whole string.
+    assert_eq!(beginning(r#"___eio[0]("0{\"sid\":\"abc\"}\u001e4"#), None);
+}
+
+#[test]
+fn only_the_content_types_of_engine_io_are_tagged() {
+    let check = |fields: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\n");
+        let mut slots = crate::http1::header_slots();
+        check_head(&ResponseHead::parse(head.as_bytes(), false, &mut slots).unwrap())
+    };
+    for kind in [
+        "text/plain; charset=UTF-8",
+        "text/plain",
+        "TEXT/PLAIN ;charset=utf-8",
+        "application/octet-stream",
+        "text/javascript; charset=UTF-8",
+        "application/javascript",
+    ] {
+        assert_eq!(check(&format!("Content-Type: {kind}\r\n")), Ok(()), "{kind}");
+    }
+    for kind in ["text/html", "application/json", "text/plainer", "", "image/png, text/plain"] {
+        assert_eq!(check(&format!("Content-Type: {kind}\r\n")), Err(Untagged::ContentType), "{kind}");
+    }
+    assert_eq!(check(""), Ok(()));
+    assert_eq!(check("Content-Encoding: identity\r\n"), Ok(()));
+    assert_eq!(check("Content-Encoding: gzip\r\n"), Err(Untagged::Encoded));
+}
+
 proptest! {
     #[test]
     fn taking_the_tag_out_again_gives_the_original(sid in "[A-Za-z0-9_-]{1,40}", rest in "\\PC{0,60}", jsonp: bool) {

@@ -1,11 +1,16 @@
 //! The answer's half of an exchange.
 
+use std::borrow::Cow;
 use std::io;
 use std::task::{Context, Poll};
 
-use socketio_sidecar_core::handshake::{MAX_ANSWER, tag_answer};
+use socketio_sidecar_core::handshake::{
+    MAX_OPEN_PACKET, TaggedBeginning, Untagged, check_head, is_encoded, tag_answer, tag_beginning,
+};
 use socketio_sidecar_core::hop::{ResponseHop, write_response};
-use socketio_sidecar_core::http1::{Body, Framing, Malformed, ResponseHead, find_head_end, header_slots};
+use socketio_sidecar_core::http1::{
+    Body, Framing, MAX_HEAD, Malformed, ResponseHead, find_head_end, header_slots,
+};
 use socketio_sidecar_core::websocket::Messages;
 
 use super::{Exchange, Failure, pass_through};
@@ -13,8 +18,9 @@ use crate::proxy::request::Reading;
 
 /// Most interim (1xx) answers before the final one.
 const INTERIM_MOST: u8 = 16;
-/// Most bytes of an answer held while it is read: its head and what is collected, chunk framing included.
-const ANSWER_MOST: usize = 2 * MAX_ANSWER;
+/// Most bytes of an answer held while it is read: its head and what is collected, chunk framing included,
+/// and the byte that shows that the answer is longer.
+const MAX_HELD: usize = MAX_HEAD + MAX_OPEN_PACKET + 1;
 /// Most bytes of an error that are read to see what it says.
 const ERROR_MOST: usize = 4096;
 
@@ -84,7 +90,7 @@ impl Exchange<'_> {
 
     /// Reads more, and deals with the end of the stream.
     fn read_on(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Failure> {
-        match self.onward.poll_fill(cx, ANSWER_MOST) {
+        match self.onward.poll_fill(cx, MAX_HELD) {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(read)) if read > 0 => Ok(Poll::Ready(())),
             Poll::Ready(Ok(_)) => self.ended().map(Poll::Ready),
@@ -132,7 +138,9 @@ impl Exchange<'_> {
             _ => {
                 self.completed.reuse_onward = head.keep_alive;
                 self.completed.keep_alive = head.keep_alive_timeout;
-                if let Some(limit) = limit_to_read(&rules.reading, &head) {
+                let limit = limit_to_read(&rules.reading, &head);
+                self.completed.untagged = limit.err();
+                if let Ok(Some(limit)) = limit {
                     let body = Body::of_answer(head.framing);
                     self.phase = Phase::Collecting { head: end, seen: end, body, limit };
                     return Ok(true);
@@ -215,57 +223,106 @@ impl Exchange<'_> {
         let inbox = self.onward.inbox();
         let head = ResponseHead::parse(&inbox[..head_end], rules.to_head, &mut slots);
         let head = head.map_err(Failure::BadAnswer)?;
-        let mut content = Vec::with_capacity(end - head_end);
-        Body::of_answer(head.framing)
-            .follow_content(&inbox[head_end..end], |piece| content.extend_from_slice(piece))
-            .map_err(Failure::BadAnswer)?;
-
-        let tagged = match &rules.reading {
-            Reading::Tag(applied) if complete => {
-                tag_answer(&content, |sid| applied.settings.keys.seal(sid, &applied.own))
+        let own = &inbox[head_end..end];
+        let content = content_of(head.framing, own).map_err(Failure::BadAnswer)?;
+        let mut edit = None;
+        match &rules.reading {
+            Reading::Tag(applied) => {
+                let seal = |sid: &str| applied.settings.keys.seal(sid, &applied.own);
+                let edited = if complete {
+                    Edit::of_whole(&content, own.len(), seal)
+                } else {
+                    Edit::of_beginning(own, head.framing, seal)
+                };
+                match edited {
+                    Ok(edited) => edit = Some(edited),
+                    Err(why) => self.completed.untagged = Some(why),
+                }
             }
-            Reading::Observe => {
-                self.completed.unknown_session = says_unknown_session(&content);
-                None
-            }
-            _ => None,
-        };
-        let replaced = tagged.as_deref().map(str::as_bytes);
-        let until_close = head.framing == Framing::UntilClose && replaced.is_none();
+            Reading::Observe => self.completed.unknown_session = says_unknown_session(&content),
+            Reading::Pass => {}
+        }
+        let until_close = head.framing == Framing::UntilClose && edit.is_none();
         let hop = ResponseHop {
             close: self.closes(),
             to_http_1_0: rules.to_http_1_0,
-            content_length: replaced.map(<[u8]>::len),
+            content_length: edit.as_ref().map(|edit| edit.content_length),
         };
         write_response(self.to_client.buffer(), &head, &hop);
         let mut body = Body::of_answer(head.framing);
-        match replaced {
-            Some(replaced) => self.to_client.push(replaced),
-            None => {
-                let passed = body.append(&inbox[head_end..end], self.to_client.buffer());
-                passed.map_err(Failure::BadAnswer)?;
-            }
+        if let Some(edit) = &edit {
+            self.to_client.push(edit.text.as_bytes());
+            // What follows has a length: chunked answers are replaced whole.
+            self.to_client.push(&own[edit.replaces..]);
+            body.follow_content(own, |_| ()).map_err(Failure::BadAnswer)?;
+        } else {
+            body.append(own, self.to_client.buffer()).map_err(Failure::BadAnswer)?;
         }
         self.completed.reuse_client = !hop.close && !until_close;
-        self.completed.tagged = tagged.is_some();
+        self.completed.tagged = edit.is_some();
         self.onward.take(end);
         self.phase = if complete { Phase::Complete } else { Phase::Passing(body) };
         Ok(true)
     }
 }
 
-/// How much of an answer to read before it is passed on, if it is to be read at all.
-fn limit_to_read(reading: &Reading, head: &ResponseHead<'_, '_>) -> Option<usize> {
+/// A change at the beginning of a collected answer.
+struct Edit {
+    text: String,
+    /// The bytes that `text` takes the place of, chunk framing included.
+    replaces: usize,
+    /// The new length of the whole body.
+    content_length: usize,
+}
+
+impl Edit {
+    /// Tags a complete answer with this `content`, whose body took `length` bytes on the wire.
+    fn of_whole(
+        content: &[u8],
+        length: usize,
+        seal: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, Untagged> {
+        let text = tag_answer(content, seal).ok_or(Untagged::NoOpenPacket)?;
+        Ok(Self { replaces: length, content_length: text.len(), text })
+    }
+
+    /// Tags an answer of which `beginning` is here. The new length of a chunked answer is not known, and so
+    /// that passes as it is.
+    fn of_beginning(
+        beginning: &[u8],
+        framing: Framing,
+        seal: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, Untagged> {
+        let Framing::Length(length) = framing else { return Err(Untagged::TooLong) };
+        let TaggedBeginning { packet, replaces } = tag_beginning(beginning, seal).ok_or(Untagged::TooLong)?;
+        let content_length = usize::try_from(length).ok().and_then(|length| length.checked_sub(replaces));
+        let content_length = content_length.and_then(|length| length.checked_add(packet.len()));
+        Ok(Self { replaces, content_length: content_length.ok_or(Untagged::TooLong)?, text: packet })
+    }
+}
+
+/// The content of the collected bytes of a body. Only chunked content is copied.
+fn content_of(framing: Framing, own: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
+    if framing != Framing::Chunked {
+        return Ok(Cow::Borrowed(own));
+    }
+    let mut content = Vec::new();
+    Body::of_answer(framing).follow_content(own, |piece| content.extend_from_slice(piece))?;
+    Ok(Cow::Owned(content))
+}
+
+/// How much of an answer to read before it is passed on, if it is to be read at all; or why it is not.
+fn limit_to_read(reading: &Reading, head: &ResponseHead<'_, '_>) -> Result<Option<usize>, Untagged> {
     let limit = match reading {
-        Reading::Tag(_) if head.status == 200 => MAX_ANSWER,
-        Reading::Observe if head.status == 400 => ERROR_MOST,
-        _ => return None,
+        _ if head.framing == Framing::Empty => return Ok(None),
+        Reading::Tag(_) if head.status == 200 => {
+            check_head(head)?;
+            MAX_OPEN_PACKET
+        }
+        Reading::Observe if head.status == 400 && !is_encoded(head) => ERROR_MOST,
+        _ => return Ok(None),
     };
-    let plain = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
-    let mut fields = head.headers.iter();
-    let encoded =
-        fields.any(|field| field.name.eq_ignore_ascii_case("content-encoding") && !plain(field.value));
-    (!encoded && head.framing != Framing::Empty).then_some(limit)
+    Ok(Some(limit))
 }
 
 /// Engine.IO's error 1: JSON over polling, its text alone over WebSocket.
