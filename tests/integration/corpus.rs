@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use format::{Case, read_directory};
 
 /// Fewest cases that the corpus must have.
-const MIN_CASES: usize = 300;
+const MIN_CASES: usize = 600;
 
 /// Most cases that run side by side.
 const AT_ONCE: usize = 48;

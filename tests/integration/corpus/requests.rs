@@ -8,6 +8,7 @@
 //! | `with NAME: VALUE`, `without NAME`, `body BYTES` | the message just named has exactly one such field, no such field, this body; without `body` it is empty |
 //! | `gets STATUS`, `interim STATUS` | its answer has this status, 200 by default, after such interim ones |
 //! | `closes` | the client's connection ends behind the last answer; otherwise it lives on, and a marker request is answered as itself |
+//! | `then 400` | what stands behind the last message is refused with this status, and the connection closes |
 //! | `rejected 400` | Node refuses the message itself, with this status, and closes: it has seen none |
 //! | `switches` | the last message is a WebSocket upgrade, and the bytes behind it come back |
 //! | `local` | the case cannot be forwarded to another pod |
@@ -33,6 +34,8 @@ pub(super) struct Expected {
     pub(super) closes: bool,
     pub(super) switches: bool,
     pub(super) local: bool,
+    /// The status of the refusal of what stands behind the messages.
+    then: Option<u16>,
     /// The status of Node's own refusal.
     pub(super) rejected: Option<u16>,
 }
@@ -65,6 +68,7 @@ impl Expected {
                 }
                 "cut" => (all.cut, all.midway) = (true, true),
                 "closes" => all.closes = true,
+                "then" => all.then = Some(status(argument)?),
                 "rejected" => (all.rejected, all.closes) = (Some(status(argument)?), true),
                 "switches" => all.switches = true,
                 "local" => all.local = true,
@@ -108,20 +112,12 @@ pub(super) async fn ask(
     let marker = encode("GET @&marker HTTP/1.1\\r\\nHost: marker\\r\\n\\r\\n", names)?;
     let marker = String::from_utf8(marker).map_err(|error| error.to_string())?;
     let mut conn = Conn::to(to).await?;
-    let at_once = pipelined || expected.refused.is_some() || expected.closes || expected.switches;
+    let ends = expected.refused.or(expected.then).is_some() || expected.closes;
+    let at_once = pipelined || ends || expected.switches;
     conn.play(&case.steps, names, if at_once && !expected.cut { &marker } else { "" }).await?;
 
     if let Some(status) = expected.refused {
-        let answer = conn.answer(false).await?.ok_or("the connection ended without an answer")?;
-        if answer.status != status || !answer.head.closes() {
-            return Err(format!("the client got {answer:?}"));
-        }
-        let rest = conn.rest().await?;
-        return if rest.is_empty() {
-            Ok(vec![answer])
-        } else {
-            Err(format!("behind the refusal came {:?}", latin1(&rest)))
-        };
+        return refused(&mut conn, status).await.map(|()| Vec::new());
     }
     if expected.cut {
         let answer = conn.answer(false).await?;
@@ -160,6 +156,9 @@ pub(super) async fn ask(
         let rest = conn.rest().await?;
         return if rest.is_empty() { Ok(answers) } else { Err(format!("behind it: {:?}", latin1(&rest))) };
     }
+    if let Some(status) = expected.then {
+        return refused(&mut conn, status).await.map(|()| answers);
+    }
     if !at_once {
         conn.send(marker.as_bytes()).await;
     }
@@ -169,6 +168,16 @@ pub(super) async fn ask(
     }
     answers.push(answer);
     Ok(answers)
+}
+
+/// Reads the sidecar's refusal, behind which nothing comes.
+async fn refused(conn: &mut Conn, status: u16) -> Result<(), String> {
+    let answer = conn.answer(false).await?.ok_or("the connection ended without an answer")?;
+    if answer.status != status || !answer.head.closes() {
+        return Err(format!("the client got {answer:?}"));
+    }
+    let rest = conn.rest().await?;
+    if rest.is_empty() { Ok(()) } else { Err(format!("behind the refusal came {:?}", latin1(&rest))) }
 }
 
 /// Compares what Node has seen of a case, in order, with what it must have seen and what the client got.
@@ -186,7 +195,7 @@ pub(super) fn compare(
     if expected.refused.or(expected.rejected).is_some() || expected.cut {
         return if whole.is_empty() { Ok(()) } else { Err(format!("Node has seen {whole:?}")) };
     }
-    let markers = usize::from(!expected.closes && !expected.switches);
+    let markers = usize::from(!expected.closes && !expected.switches && expected.then.is_none());
     if whole.len() != expected.messages.len() + markers {
         return Err(format!("Node has seen {} messages: {whole:?}", whole.len()));
     }
