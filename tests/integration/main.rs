@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`standalone`] | does every request find its session behind a round-robin proxy, as `docs/standalone.md` says? |
 //! | [`handshakes`], [`forwarded_for`], [`revision_3`] | what is changed on the way, and what is not? |
-//! | [`foreign_tags`], [`owner_gone`], [`peer_port`] | where does a request never go? |
+//! | [`foreign_tags`], [`owner_gone`], [`peer_port`], [`peer_certificates`] | where does a request never go? |
 //! | [`aborts`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
 //! | [`strict_http`], [`http_hops`] | what is refused, and what passes? |
 //! | [`corpus`] | do the sidecar and Node agree where each message ends? |
@@ -30,6 +30,7 @@ mod keep_alive;
 mod limits;
 mod owner_gone;
 mod paced_close;
+mod peer_certificates;
 mod peer_port;
 mod purity;
 mod reference;

@@ -124,6 +124,9 @@ impl Rules<'_> {
 }
 
 #[cfg(test)]
+mod forgery;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::owner_tag::PodDigest;

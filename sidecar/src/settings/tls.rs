@@ -1,8 +1,8 @@
 //! Mutual TLS between the sidecars of one cluster.
 //!
 //! # Invariants
-//! - Both sides show a certificate of the cluster's CA. One certificate serves all pods of a cluster:
-//!   it proves membership, and is as secret as a group's key is.
+//! - Both sides show a certificate of the cluster's CA for the cluster's names. One certificate serves all pods of
+//!   a cluster: it proves membership, and is as secret as a group's key is.
 //! - A sidecar completes a handshake only for the name of its own pod; see
 //!   [`socketio_sidecar_core::config::peer_name`].
 //! - What is applied can work: a sidecar's own certificate is verified as a peer would verify it.
@@ -12,14 +12,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::CertificateError::{Expired, ExpiredContext};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+};
 use socketio_sidecar_core::config::{CA_FILE, CERTIFICATE_FILE, KEY_FILE};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -103,7 +106,10 @@ impl PeerTls {
             .with_root_certificates(roots.clone())
             .with_client_auth_cert(chain.clone(), key.clone_key())
             .map_err(unusable)?;
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build()?;
+        let verifier = Arc::new(SameCluster {
+            chain: WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build()?,
+            name: own.name.clone(),
+        });
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(unusable)?;
         let resolver = OwnName { name: own_name.to_owned(), certified: Arc::new(certified) };
         let server = ServerConfig::builder_with_provider(provider)
@@ -184,6 +190,54 @@ fn why_unusable(error: &rustls::Error) -> &'static str {
         },
         rustls::Error::InconsistentKeys(_) => "the key is not that of the certificate",
         _ => "the key cannot be used",
+    }
+}
+
+/// Accepts clients whose certificate is of the cluster's CA and for the cluster's names: a CA may sign for more
+/// than one cluster.
+#[derive(Debug)]
+struct SameCluster {
+    chain: Arc<dyn ClientCertVerifier>,
+    /// A name that the certificate of every sidecar of this cluster is valid for, this pod's own.
+    name: ServerName<'static>,
+}
+
+impl ClientCertVerifier for SameCluster {
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self.chain.verify_client_cert(certificate, intermediates, now)?;
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, &self.name)?;
+        Ok(verified)
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
     }
 }
 
