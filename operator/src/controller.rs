@@ -21,6 +21,7 @@ mod drift;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod front;
 mod give_back;
 mod names;
 mod pass;

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use socketio_sidecar_core::certificates::{CertificateAuthority, CertificateFailure};
 use socketio_sidecar_core::config::{
-    CA_FILE, CERTIFICATE_FILE, CONFIG_FILE, Config, ForwardedFor, KEY_FILE, Mode, TAG_KEYS_FILE, TagKey,
-    TagKeys, encode_key,
+    CA_FILE, CERTIFICATE_FILE, CONFIG_FILE, Config, KEY_FILE, Mode, TAG_KEYS_FILE, TagKey, TagKeys,
+    encode_key,
 };
 use socketio_sidecar_core::owner_tag::KEY_LENGTH;
 
@@ -76,8 +76,9 @@ pub fn init(init: &Init) -> Result<(), InitFailure> {
         cluster: init.cluster.clone(),
         mode: init.mode,
         path: "/socket.io/".to_owned(),
-        forwarded_for: ForwardedFor::Append,
+        forwarded_for: None,
         trusted_proxies: Vec::new(),
+        proxy_protocol: false,
         close_over: None,
     };
     let mut config = serde_json::to_value(config)?;

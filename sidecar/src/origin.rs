@@ -24,13 +24,31 @@ impl Side {
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) side: Side,
+    /// The other end: the TCP peer, or the client that a load balancer's PROXY protocol header names.
     pub(crate) peer: SocketAddr,
+    /// False where the peer's address does not tell who sends: the load balancer hides its client.
+    pub(crate) may_be_trusted: bool,
     /// The peer's IP as text, as all requests of the connection need it.
     pub(crate) address: String,
 }
 
 impl Origin {
-    pub(crate) fn new(side: Side, peer: SocketAddr) -> Self {
-        Self { side, peer, address: peer.ip().to_canonical().to_string() }
+    /// The sidecar at `peer`.
+    pub(crate) fn of_sidecar(peer: SocketAddr) -> Self {
+        Self::new(Side::Peer, peer, false)
+    }
+
+    /// The client or edge at `peer`.
+    pub(crate) fn of_client(peer: SocketAddr) -> Self {
+        Self::new(Side::Client, peer, true)
+    }
+
+    /// The client behind the load balancer at `balancer`, which names it or not.
+    pub(crate) fn behind(balancer: SocketAddr, source: Option<SocketAddr>) -> Self {
+        Self::new(Side::Client, source.unwrap_or(balancer), source.is_some())
+    }
+
+    fn new(side: Side, peer: SocketAddr, may_be_trusted: bool) -> Self {
+        Self { side, peer, may_be_trusted, address: peer.ip().to_canonical().to_string() }
     }
 }

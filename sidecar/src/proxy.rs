@@ -1,6 +1,7 @@
 //! The life of a request.
 //!
-//! [`listen`] accepts connections from clients and from peers. For each, [`serve`] reads a head,
+//! [`listen`] accepts connections from clients and from peers ([`proxy_protocol`] reads the header of load
+//! balancers that send one). For each, [`serve`] reads a head,
 //! decides by `socketio-sidecar-core`, and finds the way onward ([`route`]); an [`exchange`] then passes
 //! the request and its answer, both streamed. After a WebSocket upgrade, [`websocket`] takes over with a
 //! [`tunnel`], which ends at its [`turn`] in a paced close, or before.
@@ -14,6 +15,7 @@
 
 mod exchange;
 mod listen;
+mod proxy_protocol;
 mod refusal;
 mod request;
 mod route;

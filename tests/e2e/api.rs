@@ -195,7 +195,6 @@ fn ten_lines_are_enough_and_the_rest_is_filled_in() {
             "edge": {
                 "service": {"takeOver": false, "port": 80},
                 "sessionAffinity": {"type": "None"},
-                "forwardedFor": "Append",
             },
             "sidecar": {},
             "peers": {"certificateDays": 90},

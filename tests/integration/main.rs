@@ -3,7 +3,7 @@
 //! | tests | ask |
 //! | --- | --- |
 //! | [`standalone`] | does every request find its session behind a round-robin proxy, as `docs/standalone.md` says? |
-//! | [`handshakes`], [`forwarded_for`], [`revision_3`] | what is changed on the way, and what is not? |
+//! | [`handshakes`], [`forwarded_for`], [`proxy_protocol`], [`revision_3`] | what is changed on the way, and what is not? |
 //! | [`foreign_tags`], [`owner_gone`], [`peer_port`], [`peer_certificates`] | where does a request never go? |
 //! | [`aborts`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
 //! | [`strict_http`], [`http_hops`] | what is refused, and what passes? |
@@ -32,6 +32,7 @@ mod owner_gone;
 mod paced_close;
 mod peer_certificates;
 mod peer_port;
+mod proxy_protocol;
 mod purity;
 mod reference;
 mod reload;

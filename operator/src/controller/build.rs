@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::dereference::Observed;
 use super::error::Error;
+use super::front;
 use super::names;
 use super::plan::{Asks, Plan, Route};
 use super::validate::Valid;
@@ -135,7 +136,8 @@ pub(crate) fn build_secret(
     credentials: &Credentials,
 ) -> Result<(Secret, String), Error> {
     let before = observed.sidecar_secret.as_ref().and_then(sidecar_secret::mode_of);
-    let config = sidecar_secret::build_config(cluster, step.sessions(&cluster.spec.drain), before);
+    let front = front::detect(cluster, observed.client_service.as_ref());
+    let config = sidecar_secret::build_config(cluster, &front, step.sessions(&cluster.spec.drain), before);
     sidecar_secret::build_sidecar_secret(cluster, config, credentials.files())
         .map_err(Error::unreadable("the sidecars' configuration"))
 }

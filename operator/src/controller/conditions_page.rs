@@ -6,23 +6,33 @@ use super::status::{ConditionType, READY};
 
 const PAGE: &str = include_str!("../../../docs/conditions.md");
 /// Whatever becomes a reason is written down in one of these, as a word in PascalCase.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     include_str!("pass.rs"),
     include_str!("validate.rs"),
     include_str!("error.rs"),
     include_str!("status.rs"),
     include_str!("status/findings.rs"),
+    include_str!("front.rs"),
 ];
 /// Such words that are none: statuses, what the API server says, a kind, and the one error that is not told.
-const NO_REASONS: [&str; 7] =
-    ["True", "False", "Unknown", "FieldManagerConflict", "PodSecurity", "Outdated", "Service"];
+const NO_REASONS: [&str; 8] = [
+    "True",
+    "False",
+    "Unknown",
+    "FieldManagerConflict",
+    "PodSecurity",
+    "Outdated",
+    "Service",
+    "LoadBalancer",
+];
 
-const CONDITIONS: [ConditionType; 6] = [
+const CONDITIONS: [ConditionType; 7] = [
     ConditionType::Accepted,
     ConditionType::ResolvedRefs,
     ConditionType::SidecarInjected,
     ConditionType::TrafficRouted,
     ConditionType::EdgeProgrammed,
+    ConditionType::ClientAddressKnown,
     ConditionType::AdapterDeclared,
 ];
 

@@ -1,5 +1,5 @@
 //! Step 7 of a pass, which needs a client: the status is written if it is another one, and an Event where
-//! Ready turned.
+//! Ready or ClientAddressKnown changed.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Context;
 use super::error::Error;
 use super::names::MANAGER;
-use super::status::{is_progress, turned};
+use super::status::{ConditionType, READY, is_progress, turned};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 
@@ -44,10 +44,14 @@ pub(crate) async fn patch_status(
         .map_err(Error::api(format!("writing the status of SocketIoCluster {}", cluster.name_any())))?;
     context.metrics.write("SocketIoCluster/status", "patch");
 
-    if let Some(condition) = turned(&before, status) {
+    if let Some(condition) = turned(READY, &before, status) {
         let good = condition.status == "True" || is_progress(&condition.reason);
         let type_ = if good { EventType::Normal } else { EventType::Warning };
         publish(cluster, context, type_, &condition.reason, &condition.message, None).await;
+    }
+    // The first pass reports it, before traffic is led to the sidecars.
+    if let Some(condition) = turned(ConditionType::ClientAddressKnown.name(), &before, status) {
+        publish(cluster, context, EventType::Normal, &condition.reason, &condition.message, None).await;
     }
     Ok(())
 }

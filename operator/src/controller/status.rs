@@ -28,6 +28,8 @@ pub(crate) enum ConditionType {
     TrafficRouted,
     /// The edge is told what is asked for.
     EdgeProgrammed,
+    /// The kind of load balancer in front is known, so that clients cannot forge their address.
+    ClientAddressKnown,
     /// It is known how events pass between pods.
     AdapterDeclared,
 }
@@ -41,13 +43,14 @@ impl ConditionType {
             Self::SidecarInjected => "SidecarInjected",
             Self::TrafficRouted => "TrafficRouted",
             Self::EdgeProgrammed => "EdgeProgrammed",
+            Self::ClientAddressKnown => "ClientAddressKnown",
             Self::AdapterDeclared => "AdapterDeclared",
         }
     }
 
     /// Without it, traffic is not what the spec asks for.
     fn is_needed(self) -> bool {
-        self != Self::AdapterDeclared
+        !matches!(self, Self::AdapterDeclared | Self::ClientAddressKnown)
     }
 }
 
@@ -226,16 +229,22 @@ pub(crate) fn is_progress(reason: &str) -> bool {
 
 /// The Ready condition, if there is one.
 pub(crate) fn ready(status: &SocketIoClusterStatus) -> Option<&Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == READY)
+    condition(status, READY)
 }
 
-/// Whether Ready turned: what an Event is for.
+fn condition<'s>(status: &'s SocketIoClusterStatus, type_: &str) -> Option<&'s Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Returns the condition of this type where its status or reason changed, which an Event reports.
 pub(crate) fn turned<'a>(
+    type_: &str,
     before: &SocketIoClusterStatus,
     after: &'a SocketIoClusterStatus,
 ) -> Option<&'a Condition> {
-    let now = ready(after)?;
-    let same = ready(before).is_some_and(|was| was.status == now.status && was.reason == now.reason);
+    let now = condition(after, type_)?;
+    let same =
+        condition(before, type_).is_some_and(|was| was.status == now.status && was.reason == now.reason);
     (!same).then_some(now)
 }
 
@@ -261,8 +270,8 @@ mod tests {
         assert_eq!(status(&first, vec![good()], 2), first);
         let turned_at = status(&first, vec![bad()], 3);
         assert!(turned_at.conditions.iter().all(|condition| condition.last_transition_time.0 == at(3)));
-        assert_eq!(turned(&first, &turned_at).unwrap().reason, "HostNetwork");
-        assert_eq!(turned(&turned_at, &status(&turned_at, vec![bad()], 4)), None);
+        assert_eq!(turned(READY, &first, &turned_at).unwrap().reason, "HostNetwork");
+        assert_eq!(turned(READY, &turned_at, &status(&turned_at, vec![bad()], 4)), None);
     }
 
     #[test]

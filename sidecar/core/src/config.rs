@@ -21,6 +21,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::engine_io::EngineIoPath;
+pub use crate::forwarded::ForwardedFor;
+use crate::forwarded::Trust;
 use crate::owner_tag::{KeyRing, KeyRingRefusal, PodDigest};
 use json::Content;
 
@@ -52,16 +54,6 @@ pub enum Mode {
     Enforce,
 }
 
-/// What is done with `X-Forwarded-For`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ForwardedFor {
-    /// The TCP peer's address is appended, unless the peer is a trusted proxy.
-    #[default]
-    Append,
-    /// It passes as it is, absent or not.
-    Preserve,
-}
-
 /// [`CONFIG_FILE`].
 ///
 /// A field that it does not know makes a sidecar refuse the file: whoever writes it by hand learns of a wrong
@@ -81,12 +73,17 @@ pub struct Config {
     /// Where the application serves Engine.IO; default `/socket.io/`.
     #[serde(default = "default_path", skip_serializing_if = "is_default_path")]
     pub path: String,
-    /// Default: `Append`.
+    /// The treatment of `X-Forwarded-For` and the like from peers that are no trusted proxies. Default: `Replace`
+    /// where there are trusted proxies, else `Preserve`.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub forwarded_for: ForwardedFor,
-    /// The networks of the edges whose `X-Forwarded-For` is believed; default none.
+    pub forwarded_for: Option<ForwardedFor>,
+    /// The networks of the proxies whose `X-Forwarded-For` and the like pass unchanged; default none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Trusted proxies begin each connection with a PROXY protocol header. A connection from them without it is
+    /// refused. Default: `false`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub proxy_protocol: bool,
     /// A paced close: from the moment that a sidecar applies this, it ends the sessions that run through
     /// it so that their clients come back, spread over so many seconds, 1 to 3600; default: nothing is
     /// closed. While it stands here, no tags are given out, whatever the mode says.
@@ -176,6 +173,12 @@ pub enum ConfigRefusal {
          {CLOSE_OVER_MOST}, or leave it out"
     )]
     CloseOver(u32),
+    /// PROXY protocol headers from anybody.
+    #[error(
+        "{CONFIG_FILE}: proxyProtocol needs trustedProxies; name the networks of the load balancers that send the \
+         header, none of prefix length 0"
+    )]
+    ProxyProtocol,
     /// A key that is not base64.
     #[error("{TAG_KEYS_FILE}: key {0} is not base64; make one with `openssl rand -base64 32`")]
     KeyEncoding(u8),
@@ -215,6 +218,12 @@ impl Settings {
         if let Some(seconds) = config.close_over.filter(|seconds| !(1..=CLOSE_OVER_MOST).contains(seconds)) {
             return Err(ConfigRefusal::CloseOver(seconds));
         }
+        let names_all = |network: &IpNet| network.prefix_len() == 0;
+        if config.proxy_protocol
+            && (config.trusted_proxies.is_empty() || config.trusted_proxies.iter().any(names_all))
+        {
+            return Err(ConfigRefusal::ProxyProtocol);
+        }
         let path = EngineIoPath::new(&config.path).map_err(|_| ConfigRefusal::Path)?;
         let tag_keys: TagKeys = json::parse(tag_keys, TAG_KEYS_SHAPE, Content::Secret)
             .map_err(|error| ConfigRefusal::Json { file: TAG_KEYS_FILE, error })?;
@@ -243,12 +252,10 @@ impl Settings {
         self.config.mode == Mode::Enforce && self.config.close_over.is_none()
     }
 
-    /// Whether the address of `peer` is appended to the `X-Forwarded-For` of what comes from it.
+    /// The settings that say whose `X-Forwarded-For` and the like are believed.
     #[must_use]
-    pub fn appends_forwarded_for(&self, peer: std::net::IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        let trusted = || self.config.trusted_proxies.iter().any(|network| network.contains(&peer));
-        self.config.forwarded_for == ForwardedFor::Append && !trusted()
+    pub fn trust(&self) -> Trust<'_> {
+        Trust { forwarded_for: self.config.forwarded_for, trusted_proxies: &self.config.trusted_proxies }
     }
 }
 
@@ -299,7 +306,7 @@ mod tests {
     #[test]
     fn what_has_its_default_value_is_not_written_so_that_older_sidecars_can_read_the_rest() {
         let least = r#"{"revision":"1","cluster":"c"}"#;
-        let everything = r#"{"revision":"1","cluster":"c","mode":"Enforce","path":"/chat/","forwardedFor":"Preserve","trustedProxies":["10.0.0.0/8"],"closeOver":1}"#;
+        let everything = r#"{"revision":"1","cluster":"c","mode":"Enforce","path":"/chat/","forwardedFor":"Preserve","trustedProxies":["10.0.0.0/8"],"proxyProtocol":true,"closeOver":1}"#;
         for text in [least, everything] {
             let settings = Settings::parse(text.as_bytes(), KEYS.as_bytes()).unwrap();
             assert_eq!(serde_json::to_string(&settings.config).unwrap(), text);
@@ -335,6 +342,16 @@ mod tests {
                 r#"{"revision":"1","cluster":"c","trustedProxies":["10.0.0.1"]}"#,
                 KEYS,
                 "config.json: invalid IP address syntax; give a network such as \"10.0.0.0/8\" at line 1 column",
+            ),
+            (
+                r#"{"revision":"1","cluster":"c","proxyProtocol":true}"#,
+                KEYS,
+                "config.json: proxyProtocol needs trustedProxies; name",
+            ),
+            (
+                r#"{"revision":"1","cluster":"c","proxyProtocol":true,"trustedProxies":["10.0.0.0/8","::/0"]}"#,
+                KEYS,
+                "config.json: proxyProtocol needs trustedProxies; name",
             ),
             (
                 r#"{"revision":"1","cluster":"c","closeOver":0}"#,
@@ -378,19 +395,6 @@ mod tests {
             let settings = Settings::parse(config.as_bytes(), KEYS.as_bytes()).unwrap();
             assert_eq!((settings.gives_tags(), settings.close_over()), (gives_tags, close_over), "{config}");
         }
-    }
-
-    #[test]
-    fn only_the_address_of_an_untrusted_peer_is_appended() {
-        let with = |config: &str| Settings::parse(config.as_bytes(), KEYS.as_bytes()).unwrap();
-        let append = with(r#"{"revision":"1","cluster":"c","trustedProxies":["10.0.0.0/8"]}"#);
-        let (edge, client) = ("10.1.2.3".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        assert!(append.appends_forwarded_for(client));
-        assert!(!append.appends_forwarded_for(edge));
-        assert!(!append.appends_forwarded_for("::ffff:10.1.2.3".parse().unwrap()));
-        assert!(append.appends_forwarded_for("::ffff:192.0.2.1".parse().unwrap()));
-        let preserve = with(r#"{"revision":"1","cluster":"c","forwardedFor":"Preserve"}"#);
-        assert!(!preserve.appends_forwarded_for(client));
     }
 
     #[test]

@@ -6,12 +6,12 @@
 //! - A `Connection` option never removes a field that frames the message or says who sent it, whatever
 //!   it names: that is an attack on the next hop, not a wish of this one.
 //! - A request asks for no trailers and announces none: `TE` and `Trailer` never pass.
-//! - The address appended to `X-Forwarded-For` is the TCP peer's, so that nothing a client writes can
-//!   stand in the last place.
+//! - The fields that name the client are treated by [`crate::forwarded`].
 
 use std::io::Write;
 use std::ops::Range;
 
+use crate::forwarded::{self, Fate, Forwarded, write_forwarded_for};
 use crate::http1::{Framing, Header, RequestHead, ResponseHead};
 
 /// How much longer than it came a head can be, nearly always: room for that is made at once.
@@ -24,8 +24,8 @@ pub struct RequestHop<'h> {
     pub cut: Option<Range<usize>>,
     /// Ask for an answer that is not compressed, because it will be read.
     pub identity_encoding: bool,
-    /// The address to append to `X-Forwarded-For`, as text.
-    pub forwarded_for: Option<&'h str>,
+    /// The treatment of the fields that name the client.
+    pub forwarded: Forwarded<'h>,
 }
 
 /// What changes in a response's head besides its hop-by-hop fields.
@@ -57,7 +57,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
     let nominated = |name: &str| head.nominates && is_nominated(head.headers, name);
     // No trailer passes, so none is announced.
     let is_trailer = |name: &str| name.eq_ignore_ascii_case("trailer");
-    let last_forwarded_for = hop.forwarded_for.and_then(|_| head.headers.iter().rposition(is_forwarded_for));
+    let forwarded = forwarded::Fields::new(hop.forwarded, head.headers);
     let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for (at, field) in head.headers.iter().enumerate() {
         let name = field.name;
@@ -67,24 +67,20 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
         if hop.identity_encoding && name.eq_ignore_ascii_case("accept-encoding") {
             continue;
         }
-        if hop.forwarded_for.is_some() && is_forwarded_for_look_alike(name) {
-            continue;
-        }
-        match hop.forwarded_for {
-            Some(ip) if last_forwarded_for == Some(at) => {
+        match forwarded.fate(at, name) {
+            Fate::Pass => fields.pass(field),
+            Fate::Remove => {}
+            Fate::Append(address) => {
                 fields.flush();
-                write_forwarded_for(fields.out, field.value, ip);
+                write_forwarded_for(fields.out, field.value, address);
             }
-            _ => fields.pass(field),
         }
     }
     fields.flush();
     if hop.identity_encoding {
         out.extend_from_slice(b"Accept-Encoding: identity\r\n");
     }
-    if let (Some(ip), None) = (hop.forwarded_for, last_forwarded_for) {
-        write_forwarded_for(out, b"", ip);
-    }
+    forwarded.finish(out);
     if head.websocket {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     }
@@ -172,22 +168,6 @@ fn line(head: &[u8], field: &Header<'_>) -> Option<Range<usize>> {
     let is_spelled_so =
         head.get(start + name.len()..value_at)? == b": " && head.get(end..end + 2)? == b"\r\n";
     is_spelled_so.then_some(start..end + 2)
-}
-
-fn write_forwarded_for(out: &mut Vec<u8>, before: &[u8], address: &str) {
-    let separator = if before.is_empty() { "" } else { ", " };
-    for part in [b"X-Forwarded-For: ", before, separator.as_bytes(), address.as_bytes(), b"\r\n"] {
-        out.extend_from_slice(part);
-    }
-}
-
-fn is_forwarded_for(field: &Header<'_>) -> bool {
-    field.name.eq_ignore_ascii_case("x-forwarded-for")
-}
-
-/// `X_Forwarded_For` and the like, which CGI-style servers cannot tell from `X-Forwarded-For`.
-fn is_forwarded_for_look_alike(name: &str) -> bool {
-    name.len() == 15 && name.contains('_') && name.replace('_', "-").eq_ignore_ascii_case("x-forwarded-for")
 }
 
 /// Fields that concern this hop only. `Upgrade` is among them and is written anew for WebSocket; any

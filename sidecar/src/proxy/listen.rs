@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::Proxy;
+use super::proxy_protocol::origin_of;
 use super::serve::serve;
 use crate::io::{Conn, Stream, tune};
 use crate::metrics::Counted;
@@ -81,12 +82,19 @@ async fn greet<H: Send + 'static>(
         // It has ended already.
         return;
     }
-    let stream = match side {
-        Side::Client => Stream::Tcp(stream),
+    let (client, origin) = match side {
+        Side::Client => {
+            let mut client = Conn::new(Stream::Tcp(stream));
+            let Some(origin) = origin_of(&proxy, &mut client, peer).await else { return };
+            (client, origin)
+        }
         Side::Peer => {
             let acceptor = TlsAcceptor::from(proxy.source.applied().tls.server.clone());
             match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
+                Ok(Ok(stream)) => {
+                    let stream = Stream::Tls(Box::new(stream.into()));
+                    (Conn::new(stream), Origin::of_sidecar(peer))
+                }
                 Ok(Err(error)) => {
                     proxy.metrics.count_failure("peer_tls");
                     tracing::debug!(%peer, %error, "refused a connection on the peer port");
@@ -99,5 +107,5 @@ async fn greet<H: Send + 'static>(
             }
         }
     };
-    serve(proxy, Conn::new(stream), Origin::new(side, peer), held).await;
+    serve(proxy, client, origin, held).await;
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use socketio_sidecar_core::config::Mode;
+use socketio_sidecar_core::forwarded::{self, Forwarded};
 use socketio_sidecar_core::hop::{RequestHop, write_request};
 use socketio_sidecar_core::http1::{Body, Malformed, RequestHead, header_slots};
 use socketio_sidecar_core::ownership::{Decision, Local, Rejection};
@@ -83,11 +84,12 @@ impl Request {
                 _ => None,
             },
             identity_encoding: matches!(reading, Reading::Tag(_)),
-            forwarded_for: match origin.side {
-                Side::Client if applied.settings.appends_forwarded_for(origin.peer.ip()) => {
-                    Some(&origin.address)
+            forwarded: match origin.side {
+                Side::Client => {
+                    let (trust, peer) = (applied.settings.trust(), origin.peer.ip());
+                    forwarded::decide(trust, peer, origin.may_be_trusted, &origin.address)
                 }
-                _ => None,
+                Side::Peer => Forwarded::Pass,
             },
         };
         let mut outbox = Outbox::default();

@@ -58,6 +58,16 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
         (json!({"edge": {"trustedProxies": ["10.0.0.1"]}}), "such as 10.0.0.0/8"),
         (json!({"edge": {"trustedProxies": ["10.0.0.0/8", "edge"]}}), "such as 10.0.0.0/8"),
         (json!({"edge": {"trustedProxies": ["10.0.0.0/33"]}}), "such as 10.0.0.0/8"),
+        (json!({"edge": {"trustedProxyCount": 17}}), "less than or equal to 16"),
+        (
+            json!({"edge": {"trustedProxyCount": 1, "trustedProxies": ["10.0.0.0/8"]}}),
+            "trustedProxies and trustedProxyCount exclude each other",
+        ),
+        (json!({"edge": {"proxyProtocol": true}}), "proxyProtocol needs the networks"),
+        (
+            json!({"edge": {"proxyProtocol": true, "trustedProxies": ["10.0.0.0/8", "::/0"]}}),
+            "proxyProtocol needs the networks",
+        ),
     ]
 }
 
@@ -99,6 +109,7 @@ pub(super) fn everything() -> Value {
             "sessionAffinity": {"type": "Cookie", "cookie": {"name": "sticky", "sameSite": "None"}},
             "trustedProxies": ["10.0.0.0/8", "fd00::/8"],
             "forwardedFor": "Preserve",
+            "proxyProtocol": true,
         },
         "sidecar": {
             "image": "sidecar:1", "imagePullPolicy": "Never", "maxConnections": 1, "log": "debug",
@@ -119,6 +130,8 @@ pub(super) fn accepted() -> Vec<Value> {
         json!({"app": {"port": 7899}}),
         json!({"app": {"port": 7903}}),
         json!({"adapter": {"type": "NotNeeded"}}),
+        json!({"edge": {"trustedProxyCount": 0}}),
+        json!({"edge": {"trustedProxyCount": 16, "forwardedFor": "Replace"}}),
         json!({"edge": {"ingress": {"className": "nginx"}}}),
         json!({"edge": {"ingress": {"name": "chat", "takeOver": true, "hosts": []}}}),
         json!({"edge": {"ingress": nginx, "sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"}}}),

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Formatter, Result as Formatted};
 
+use socketio_sidecar_core::forwarded::names_client;
+
 /// Fields as a parser reports them, ordered by name: not all keep the order of different names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fields(Vec<(String, Vec<u8>)>);
@@ -17,6 +19,11 @@ impl Fields {
     /// Those that are not named here.
     pub(super) fn without(&self, names: &[&str]) -> Self {
         Self(self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect())
+    }
+
+    /// All that do not name the client.
+    pub(super) fn without_client(&self) -> Self {
+        Self(self.0.iter().filter(|(name, _)| !names_client(name)).cloned().collect())
     }
 
     /// The names that `Connection` fields hold.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use proptest::prelude::*;
+use socketio_sidecar_core::forwarded::Forwarded;
 use socketio_sidecar_core::hop::RequestHop;
 
 use super::generate::{self, Input, NEXT};
@@ -26,6 +27,10 @@ const OF_THE_HOP: [&str; 10] = [
     "x-forwarded-for",
     "x_forwarded_for",
 ];
+
+/// Every treatment of the fields that name the client.
+const FORWARDED: [Forwarded<'static>; 3] =
+    [Forwarded::Pass, Forwarded::Append("10.0.0.9"), Forwarded::Replace("10.0.0.9")];
 
 /// Streams on which parsers have differed, each before [`NEXT`].
 fn known() -> Vec<Input> {
@@ -125,9 +130,8 @@ fn a_request_that_we_accept_is_read_the_same_by_hyper_and_node() {
 #[test]
 fn a_request_that_we_write_on_is_read_by_hyper_and_node_as_we_understood_it() {
     let (peers, tally) = (Peers::start(), Tally::default());
-    let hop = (any::<bool>(), proptest::option::of(Just("10.0.0.9"))).prop_map(
-        |(identity_encoding, forwarded_for)| RequestHop { cut: None, identity_encoding, forwarded_for },
-    );
+    let hop = (any::<bool>(), prop::sample::select(FORWARDED.to_vec()))
+        .prop_map(|(identity_encoding, forwarded)| RequestHop { cut: None, identity_encoding, forwarded });
     let known = known().into_iter().map(|input| (input, RequestHop::default()));
     try_all(CASES, known, &(generate::requests(), hop), |(input, hop)| {
         let from_client = ours::requests(&input.bytes, hop);
@@ -137,7 +141,11 @@ fn a_request_that_we_write_on_is_read_by_hyper_and_node_as_we_understood_it() {
         for (message, read) in from_client.reading.messages.iter().zip(&ours.messages) {
             let options = message.fields.connection_options();
             let own: Vec<_> = OF_THE_HOP.into_iter().chain(options.iter().map(String::as_str)).collect();
-            let kept = |fields: &Fields| fields.without(&own);
+            let replaced = matches!(hop.forwarded, Forwarded::Replace(_));
+            let kept = |fields: &Fields| match fields.without(&own) {
+                kept if replaced => kept.without_client(),
+                kept => kept,
+            };
             let same = (&message.start, message.http_1_0, &message.body)
                 == (&read.start, read.http_1_0, &read.body)
                 && kept(&message.fields) == kept(&read.fields);

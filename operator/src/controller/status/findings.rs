@@ -4,6 +4,7 @@ use super::{ConditionType, Finding, Summary, step_reason};
 use crate::controller::apply::Applied;
 use crate::controller::contest::Contest;
 use crate::controller::dereference::Observed;
+use crate::controller::front;
 use crate::controller::names;
 use crate::controller::plan::{Asks, Plan, Route, list};
 use crate::controller::validate::{Valid, has_several_pods};
@@ -26,6 +27,7 @@ pub(crate) fn findings(
         injection(observed, contest, valid.workload, cluster),
         traffic(cluster, plan),
         edge(cluster, valid, applied),
+        front::detect(cluster, observed.client_service.as_ref()).finding(&names::client_service(cluster)),
         adapter(cluster, observed, valid),
     ]
 }

@@ -16,6 +16,11 @@ use super::{NAME, NAME_MESSAGE};
 ).message("an Ingress that was taken over stays so; delete this SocketIoCluster, which gives the Ingress back, and make another"))]
 #[x_kube(validation = Rule::new("self.sessionAffinity.type == 'None' || has(self.ingress)")
     .message("sessionAffinity is written on an Ingress; add edge.ingress, or remove it"))]
+#[x_kube(validation = Rule::new("!has(self.trustedProxyCount) || !has(self.trustedProxies) || size(self.trustedProxies) == 0")
+    .message("trustedProxies and trustedProxyCount exclude each other; remove one of them"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.proxyProtocol) || !self.proxyProtocol || (has(self.trustedProxies) && size(self.trustedProxies) > 0 && self.trustedProxies.all(network, !isCIDR(network) || cidr(network).prefixLength() > 0))"
+).message("proxyProtocol needs the networks of the load balancers that send its header, none of prefix length 0; name them in edge.trustedProxies"))]
 pub struct Edge {
     /// The Service for clients and edges.
     #[serde(default)]
@@ -32,18 +37,31 @@ pub struct Edge {
     #[serde(default)]
     pub session_affinity: SessionAffinity,
 
-    /// The networks of the edges whose X-Forwarded-For the application may believe, as CIDRs.
+    /// Networks of the HTTP proxies in front, as CIDRs. X-Forwarded-* and the like pass unchanged from them, and are
+    /// replaced from all others. With proxyProtocol, the networks of the load balancers that send its header.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>", length(max = 64), inner(length(max = 64)))]
     #[x_kube(validation = Rule::new("self.all(network, isCIDR(network))")
         .message("trustedProxies holds networks with their prefix length, such as 10.0.0.0/8"))]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// What the application finds in the header X-Forwarded-For: with Append, the address that a request came
-    /// from is added unless that is a trusted proxy; with Preserve, it is as the edge sent it. It has nothing to
-    /// do with forwarding requests from pod to pod, nor with sessionAffinity.forwardedFor.
-    #[serde(default)]
-    pub forwarded_for: ForwardedFor,
+    /// Number of HTTP proxies that every request passes before it reaches the pods, for proxies whose networks are not
+    /// known. With 1 or more, X-Forwarded-* and the like pass unchanged. With 0, they are replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 0, max = 16))]
+    pub trusted_proxy_count: Option<u8>,
+
+    /// Treatment of X-Forwarded-* and the like from peers outside trustedProxies: Preserve passes all unchanged, Append
+    /// adds the peer's address to X-Forwarded-For, Replace removes all and sets X-Forwarded-For and X-Real-IP to the
+    /// peer's address. Default: Replace with trustedProxies, with trustedProxyCount 0, and for a Service of type
+    /// LoadBalancer without an Ingress; else Preserve. The field is not related to sessionAffinity.forwardedFor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded_for: Option<ForwardedFor>,
+
+    /// Load balancers in trustedProxies begin each connection with a PROXY protocol header, version 1 or 2. A connection
+    /// from them without the header is refused. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxy_protocol: bool,
 }
 
 /// The Service for clients and edges.
@@ -118,12 +136,13 @@ pub struct Ingress {
     pub tls_secret_name: Option<String>,
 }
 
-/// What is done with X-Forwarded-For.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Treatment of X-Forwarded-* and the like from peers that are no trusted proxies.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedFor {
-    /// The TCP peer's address is appended, unless the peer is a trusted proxy.
-    #[default]
+    /// The peer's address is appended to X-Forwarded-For.
     Append,
-    /// It passes as it is.
+    /// All pass unchanged.
     Preserve,
+    /// All are removed; X-Forwarded-For and X-Real-IP are set to the peer's address.
+    Replace,
 }

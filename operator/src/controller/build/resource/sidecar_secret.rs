@@ -7,13 +7,19 @@ use k8s_openapi::api::core::v1::Secret;
 use socketio_sidecar_core::config::{self, CONFIG_FILE, Config};
 
 use crate::controller::drift::digest;
+use crate::controller::front::Front;
 use crate::controller::names;
 use crate::controller::plan::Sessions;
 use crate::crd::SocketIoCluster;
-use crate::crd::v1alpha1::{ForwardedFor, Mode};
+use crate::crd::v1alpha1::Mode;
 
 /// The configuration that sidecars are told, its revision still open.
-pub(crate) fn build_config(cluster: &SocketIoCluster, sessions: Sessions, before: Option<Mode>) -> Config {
+pub(crate) fn build_config(
+    cluster: &SocketIoCluster,
+    front: &Front,
+    sessions: Sessions,
+    before: Option<Mode>,
+) -> Config {
     let spec = &cluster.spec;
     let (mode, close_over) = sessions.told(spec.mode, before);
     Config {
@@ -25,11 +31,9 @@ pub(crate) fn build_config(cluster: &SocketIoCluster, sessions: Sessions, before
             Mode::Enforce => config::Mode::Enforce,
         },
         path: spec.app.path.clone(),
-        forwarded_for: match spec.edge.forwarded_for {
-            ForwardedFor::Append => config::ForwardedFor::Append,
-            ForwardedFor::Preserve => config::ForwardedFor::Preserve,
-        },
+        forwarded_for: front.forwarded_for(),
         trusted_proxies: spec.edge.trusted_proxies.clone(),
+        proxy_protocol: spec.edge.proxy_protocol,
         close_over,
     }
 }
