@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::admin::Admin;
 use crate::metrics::Metrics;
 use crate::origin::Side;
-use crate::proxy::{Listener, Proxy, Timeouts, listen};
+use crate::proxy::{Listener, OncePerMinute, Proxy, Timeouts, listen};
 use crate::settings::{Identity, RELOAD_INTERVAL, Reload, SettingsRefusal, Source};
 use crate::shutdown::{self, Deadlines, Haste, Stopper};
 use crate::throttle::Throttle;
@@ -105,6 +105,7 @@ impl App {
             peers: Peers::new(self.peer_listen.port(), self.timeouts.stall),
             timeouts: self.timeouts,
             shutdown,
+            http2_warning: OncePerMinute::default(),
             lots: AtomicU64::new(0),
             untagged_log: Throttle::default(),
         });

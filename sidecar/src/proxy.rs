@@ -15,6 +15,7 @@
 
 mod exchange;
 mod listen;
+mod once_per_minute;
 mod proxy_protocol;
 mod refusal;
 mod request;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use socketio_sidecar_core::pace::Lot;
 
 pub(crate) use listen::{Listener, listen};
+pub(crate) use once_per_minute::OncePerMinute;
 
 use crate::metrics::Metrics;
 use crate::settings::Source;
@@ -59,6 +61,8 @@ pub(crate) struct Proxy {
     pub(crate) peers: Peers,
     pub(crate) timeouts: Timeouts,
     pub(crate) shutdown: Shutdown,
+    /// Limits the warnings about HTTP/2, which an edge may cause with every connection.
+    pub(crate) http2_warning: OncePerMinute,
     /// How many lots were drawn by number.
     pub(crate) lots: AtomicU64,
     /// Limits the log lines about handshakes without a tag.

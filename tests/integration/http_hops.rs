@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use support::harness::{Config, Place, Scripted, Sidecar, Wire, get};
+use support::harness::{Config, NodeServer, Place, Polling, Scripted, Sidecar, Wire, ask, get};
 
 /// A sidecar in front of a scripted application.
 async fn start() -> (Sidecar, Scripted) {
@@ -111,7 +111,7 @@ async fn fields_that_concern_one_hop_do_not_pass_and_framing_cannot_be_taken_awa
     let mut client = Wire::connect(sidecar.place.clients()).await;
     client
         .send(
-            "POST /x HTTP/1.1\r\nHost: a\r\nConnection: content-length, x-hop\r\nKeep-Alive: 5\r\nX-Hop: 1\r\n\
+            "POST /x HTTP/1.1\r\nHost: a\r\nConnection: content-length, hop, x-end\r\nKeep-Alive: 5\r\nHop: 1\r\n\
              X-End: 2\r\nProxy-Connection: close\r\nTE: trailers\r\nUpgrade: h2c\r\nContent-Length: 28\r\n\r\n\
              GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
         )
@@ -122,7 +122,7 @@ async fn fields_that_concern_one_hop_do_not_pass_and_framing_cannot_be_taken_awa
     // A body, no request.
     at_app.expect("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await;
     at_app
-        .send("HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nConnection: hop\r\nHop: 1\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n")
         .await;
     assert_eq!(client.answer().await.head, "HTTP/1.1 200 OK\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n");
 }
@@ -143,4 +143,36 @@ async fn what_follows_an_upgrade_at_once_passes_and_nothing_of_its_head_does_aga
     client.expect("another").await;
     client.send(", and more").await;
     at_app.expect(", and more").await;
+}
+
+/// As nginx asks for a WebSocket with the fields of its documentation, but without `proxy_http_version 1.1`.
+#[tokio::test]
+async fn a_websocket_asked_for_in_http_1_0_opens_here_and_forwarded() {
+    let (config, owner, other) = (Config::new("enforce").await, Place::new(), Place::new());
+    let _server = NodeServer::start("v4", owner.app(), &[]).await;
+    let _sidecars = (Sidecar::start(&config, &owner).await, Sidecar::start(&config, &other).await);
+    for at in [owner.clients(), other.clients()] {
+        let session = Polling::join(owner.clients()).await;
+        let target = session.target().replace("polling", "websocket");
+        let mut client = Wire::connect(at).await;
+        let fields = "Host: app\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        client.send(format!("GET {target} HTTP/1.0\r\n{fields}\r\n")).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert!(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
+        client.send(b"\x81\x86\0\0\0\x002probe").await;
+        assert_eq!(client.exactly(8).await, b"\x81\x063probe");
+    }
+}
+
+#[tokio::test]
+async fn a_target_may_name_the_default_port_of_its_scheme() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let _server = NodeServer::start("v4", place.app(), &[]).await;
+    let _sidecar = Sidecar::start(&config, &place).await;
+    for (target, host) in [("http://host:80/x", "host"), ("https://host/x", "host:443")] {
+        let answer = ask(place.clients(), &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(answer.status, 200, "{target} {host}");
+    }
 }

@@ -49,7 +49,7 @@ async fn ambiguous_requests_are_refused_and_nothing_reaches_the_application() {
         "GET /x HTTP/0.9\r\nHost: a\r\n\r\n".to_owned(),
         "GET /x\r\n\r\n".to_owned(),
         "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n".to_owned(),
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        format!("GET /x HTTP/1.1\r\nHost: a\r\nConnection: {}\r\n\r\n", "x,".repeat(33)),
         " GET /x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         "\x16\x03\x01\x02\r\n\r\n".to_owned(),
     ];
@@ -64,6 +64,24 @@ async fn ambiguous_requests_are_refused_and_nothing_reaches_the_application() {
     assert_eq!(app.heads(), [""; 0]);
     assert_eq!(app.connections(), 0);
     assert_eq!(sidecar.metric("malformed_total", &["from=\"client\""]).await, table.len() as u64);
+}
+
+#[tokio::test]
+async fn http_2_without_negotiation_is_refused_with_a_sentence_that_says_what_to_change() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let mut sidecar = Sidecar::start(&config, &place).await;
+    for _ in 0..2 {
+        let mut client = Wire::connect(place.clients()).await;
+        // The preface and an empty SETTINGS frame.
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.text().contains("appProtocol"), "{answer:?}");
+        client.ended().await;
+    }
+    assert_eq!(sidecar.metric("failures_total", &["cause=\"http2\""]).await, 2);
+    let line = sidecar.process.line_with("appProtocol").await;
+    assert!(line.contains("WARN"), "{line}");
 }
 
 #[tokio::test]

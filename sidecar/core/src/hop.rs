@@ -3,8 +3,8 @@
 //! # Invariants
 //! - Fields pass in order and byte for byte, except those that concern one hop and the few named in
 //!   [`RequestHop`] and [`ResponseHop`].
-//! - A `Connection` option never removes a field that frames the message or says who sent it, whatever
-//!   it names: that is an attack on the next hop, not a wish of this one.
+//! - Fields that concern one hop never pass, and a `Connection` option removes no field that others rely
+//!   on: see [`crate::http1::fields`].
 //! - A request asks for no trailers and announces none: `TE` and `Trailer` never pass.
 //! - The fields that name the client are treated by [`crate::forwarded`].
 
@@ -12,6 +12,7 @@ use std::io::Write;
 use std::ops::Range;
 
 use crate::forwarded::{self, Fate, Forwarded, write_forwarded_for};
+use crate::http1::fields::{Nominated, is_hop_by_hop};
 use crate::http1::{Framing, Header, RequestHead, ResponseHead};
 
 /// How much longer than it came a head can be, nearly always: room for that is made at once.
@@ -52,16 +53,17 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, hop: &Reques
         }
         None => out.extend_from_slice(target),
     }
-    out.extend_from_slice(if head.http_1_0 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
+    // A WebSocket is asked for in HTTP/1.1: HTTP/1.0 has no upgrades (RFC 9110 section 7.8).
+    let http_1_0 = head.http_1_0 && !head.websocket;
+    out.extend_from_slice(if http_1_0 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
 
-    let nominated = |name: &str| head.nominates && is_nominated(head.headers, name);
-    // No trailer passes, so none is announced.
-    let is_trailer = |name: &str| name.eq_ignore_ascii_case("trailer");
+    let nominated = head.nominates.then(|| Nominated::of(head.headers));
+    let is_nominated = |name: &str| nominated.as_ref().is_some_and(|nominated| nominated.removes(name));
     let forwarded = forwarded::Fields::new(hop.forwarded, head.headers);
     let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for (at, field) in head.headers.iter().enumerate() {
         let name = field.name;
-        if is_hop_by_hop(name) || is_trailer(name) || nominated(name) {
+        if is_hop_by_hop(name) || is_nominated(name) {
             continue;
         }
         if hop.identity_encoding && name.eq_ignore_ascii_case("accept-encoding") {
@@ -96,7 +98,10 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &Resp
     out.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
     out.extend_from_slice(head.reason.as_bytes());
     out.extend_from_slice(b"\r\n");
-    let nominated = |name: &str| head.nominates && is_nominated(head.headers, name);
+    let nominated = head.nominates.then(|| Nominated::of(head.headers));
+    let is_nominated = |name: &str| nominated.as_ref().is_some_and(|nominated| nominated.removes(name));
+    // Trailers of answers pass, unless the body was read whole.
+    let is_announced = |name: &str| name.eq_ignore_ascii_case("trailer") && hop.content_length.is_none();
     let mut fields = Fields { out, head: head.raw, run: 0..0 };
     for field in head.headers {
         // Where there cannot be a body, there is no field that frames one (RFC 9112 sections 6.1, 6.2).
@@ -104,7 +109,8 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, hop: &Resp
         let reframed = (bodiless || hop.content_length.is_some())
             && (field.name.eq_ignore_ascii_case("content-length")
                 || field.name.eq_ignore_ascii_case("transfer-encoding"));
-        if !is_hop_by_hop(field.name) && !nominated(field.name) && !reframed {
+        let stays = is_hop_by_hop(field.name) && !is_announced(field.name);
+        if !stays && !is_nominated(field.name) && !reframed {
             fields.pass(field);
         }
     }
@@ -168,39 +174,6 @@ fn line(head: &[u8], field: &Header<'_>) -> Option<Range<usize>> {
     let is_spelled_so =
         head.get(start + name.len()..value_at)? == b": " && head.get(end..end + 2)? == b"\r\n";
     is_spelled_so.then_some(start..end + 2)
-}
-
-/// Fields that concern this hop only. `Upgrade` is among them and is written anew for WebSocket; any
-/// other protocol to switch to is thereby never offered.
-fn is_hop_by_hop(name: &str) -> bool {
-    match name.len() {
-        2 => name.eq_ignore_ascii_case("te"),
-        7 => name.eq_ignore_ascii_case("upgrade"),
-        10 => name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("keep-alive"),
-        14 => name.eq_ignore_ascii_case("http2-settings"),
-        16 => name.eq_ignore_ascii_case("proxy-connection"),
-        _ => false,
-    }
-}
-
-/// Whether a `Connection` option names this field as concerning this hop only.
-fn is_nominated(headers: &[Header<'_>], name: &str) -> bool {
-    !is_protected(name)
-        && connection_options(headers).any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
-}
-
-fn connection_options<'h>(headers: &'h [Header<'_>]) -> impl Iterator<Item = &'h [u8]> {
-    let fields = headers.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
-    fields.flat_map(|field| field.value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
-}
-
-/// Fields meant for everyone on the way, which no `Connection` option may remove.
-fn is_protected(name: &str) -> bool {
-    let protected =
-        ["host", "content-length", "transfer-encoding", "authorization", "cookie", "origin", "forwarded"];
-    protected.iter().any(|known| name.eq_ignore_ascii_case(known))
-        || name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("x-forwarded-"))
-        || name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("sec-websocket-"))
 }
 
 #[cfg(test)]

@@ -9,15 +9,16 @@
 //! - A head is accepted only when every line ends in CRLF, no CR or NUL stands alone, and its body's
 //!   length has exactly one reading. An accepted head is rebuilt line by line by [`crate::hop`], never
 //!   re-interpreted. An accepted body passes byte for byte, except chunk extensions and trailers.
-//! - Every length is bounded: [`MAX_HEAD`], [`MAX_HEADERS`], and the limits in [`chunked`].
+//! - Every length is bounded: [`MAX_HEAD`], [`MAX_HEADERS`], [`fields::MAX_CONNECTION_OPTIONS`], and the limits in
+//!   [`chunked`].
 
 mod body;
 pub mod chunked;
+pub mod fields;
 mod framing;
 mod head;
 mod request;
 mod response;
-mod trailers;
 
 pub use body::{Body, Followed};
 pub use framing::Framing;
@@ -66,6 +67,15 @@ pub enum Malformed {
     /// Both `Content-Length` and `Transfer-Encoding` (section 6.3, item 3).
     #[error("both Content-Length and Transfer-Encoding are given")]
     TwoLengths,
+    /// More options in `Connection` than [`fields::MAX_CONNECTION_OPTIONS`].
+    #[error("Connection has more than 32 options")]
+    ConnectionOptions,
+    /// The connection preface of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
+    #[error(
+        "this port speaks HTTP/1.1, and the request is HTTP/2 with prior knowledge; \
+         set appProtocol of the Service's port to http, or remove it"
+    )]
+    Http2,
     /// `Host` missing on HTTP/1.1, repeated, or not what the target names (section 3.2).
     #[error("Host is missing, repeated, or not that of the target")]
     Host,

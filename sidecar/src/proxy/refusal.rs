@@ -29,6 +29,7 @@ impl Refusal {
     /// A static category, for metrics and logs.
     pub(super) const fn cause(self) -> &'static str {
         match self {
+            Self::Malformed(Malformed::Http2) => "http2",
             Self::Malformed(_) => "malformed_request",
             Self::HeadTimeout => "head_timeout",
             Self::Rejected(Rejection::AmbiguousSid) => "ambiguous_sid",
@@ -91,6 +92,7 @@ mod tests {
         for refusal in [
             Refusal::Malformed(Malformed::Host),
             Refusal::Malformed(Malformed::TooLarge),
+            Refusal::Malformed(Malformed::Http2),
             Refusal::HeadTimeout,
             Refusal::Rejected(Rejection::AmbiguousSid),
             Refusal::Rejected(Rejection::NotOwner),

@@ -36,20 +36,20 @@ fn the_tag_is_cut_out_of_the_target() {
 
 #[test]
 fn fields_of_this_hop_stay_on_this_hop() {
-    let head = "GET / HTTP/1.1\nHost: a\nConnection: keep-alive, X-Mine, te\nKeep-Alive: 5\nProxy-Connection: a\nTE: trailers\n\
-                Trailer: X\n\
-                X-Mine: secret\nX-Yours: b\nUpgrade: h2c\nHTTP2-Settings: x\n\n";
+    let head = "GET / HTTP/1.1\nHost: a\nConnection: keep-alive, Mine, te\nKeep-Alive: 5\nProxy-Connection: a\nTE: trailers\n\
+                Proxy-Authorization: Basic eA==\nTrailer: X\n\
+                Mine: secret\nX-Yours: b\nUpgrade: h2c\nHTTP2-Settings: x\n\n";
     assert_eq!(request(head, &RequestHop::default()), "GET / HTTP/1.1\nHost: a\nX-Yours: b\n\n");
 }
 
 #[test]
 fn no_option_removes_framing_or_identity() {
-    let head = "POST / HTTP/1.1\nHost: a\nConnection: content-length, x-forwarded-for, cookie, host\nContent-Length: 3\n\
-                X-Forwarded-For: 1.2.3.4\nCookie: a\n\n";
+    let head = "POST / HTTP/1.1\nHost: a\nConnection: content-length, x-forwarded-for, cookie, host, x-real-ip\n\
+                Content-Length: 3\nX-Forwarded-For: 1.2.3.4\nX-Real-IP: 1.2.3.4\nCookie: a\n\n";
     let passed = request(head, &RequestHop::default());
     assert_eq!(
         passed,
-        "POST / HTTP/1.1\nHost: a\nContent-Length: 3\nX-Forwarded-For: 1.2.3.4\nCookie: a\n\n"
+        "POST / HTTP/1.1\nHost: a\nContent-Length: 3\nX-Forwarded-For: 1.2.3.4\nX-Real-IP: 1.2.3.4\nCookie: a\n\n"
     );
 }
 
@@ -71,7 +71,10 @@ fn a_handshake_asks_for_an_answer_that_can_be_read() {
 }
 
 #[test]
-fn a_version_1_0_request_stays_one() {
+fn a_version_1_0_request_stays_one_unless_it_asks_for_a_websocket() {
+    let upgrade = "Host: a\nConnection: upgrade\nUpgrade: websocket\n\n";
+    let passed = request(&format!("GET / HTTP/1.0\n{upgrade}"), &RequestHop::default());
+    assert_eq!(passed, "GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n");
     assert_eq!(request("GET / HTTP/1.0\nX: y\n\n", &RequestHop::default()), "GET / HTTP/1.0\nX: y\n\n");
 }
 
@@ -84,6 +87,16 @@ fn an_answer_says_only_what_holds_on_its_own_hop() {
     assert_eq!(response(node, &closing), plain.replace("2\n\n", "2\nConnection: close\n\n"));
     let old = ResponseHop { to_http_1_0: true, ..ResponseHop::default() };
     assert_eq!(response(node, &old), plain.replace("2\n\n", "2\nConnection: keep-alive\n\n"));
+}
+
+#[test]
+fn an_answer_keeps_what_announces_its_trailers_and_nothing_of_its_hop() {
+    let head = "HTTP/1.1 200 OK\nTrailer: X-Sum\nTransfer-Encoding: chunked\nProxy-Authenticate: Basic\nTE: x\n\
+                Proxy-Authentication-Info: x\nUpgrade: h2c\nConnection: hop, x-end\nHop: 1\nX-End: 2\n\n";
+    let passed = response(head, &ResponseHop::default());
+    assert_eq!(passed, "HTTP/1.1 200 OK\nTrailer: X-Sum\nTransfer-Encoding: chunked\nX-End: 2\n\n");
+    let hop = ResponseHop { content_length: Some(4), ..ResponseHop::default() };
+    assert_eq!(response(head, &hop), "HTTP/1.1 200 OK\nX-End: 2\nContent-Length: 4\n\n");
 }
 
 #[test]
@@ -120,16 +133,14 @@ fn where_there_is_no_body_nothing_frames_one() {
 
 /// Fields that matter here, and some that do not.
 fn fields() -> impl Strategy<Value = String> {
-    let line = "(Connection|Content-Length|Transfer-Encoding|X-Forwarded-For|Upgrade|TE|Trailer|X-[ab]):( | | |  |\t|)\
-                (keep-alive|close|upgrade|websocket|chunked|x-[ab]|[0-9]{1,3}|[ -~]{0,12})(|||\t| )\r\n";
+    let line = "(Connection|Content-Length|Transfer-Encoding|X-Forwarded-For|Upgrade|TE|Trailer|X-[ab]|[ab]):( | | |  |\t|)\
+                (keep-alive|close|upgrade|websocket|chunked|x-[ab]|[ab]|[ab], x-a|[0-9]{1,3}|[ -~]{0,12})(|||\t| )\r\n";
     prop::collection::vec(line, 0..6).prop_map(|lines| lines.concat())
 }
 
 /// Names and values of the fields that pass as they are.
 fn of_all_hops<'h, 'b: 'h>(fields: impl Iterator<Item = &'h Header<'b>>) -> Vec<(&'b str, &'b [u8])> {
-    let passes = |field: &&Header<'_>| {
-        !is_hop_by_hop(field.name) && !is_forwarded_for(field) && !field.name.eq_ignore_ascii_case("trailer")
-    };
+    let passes = |field: &&Header<'_>| !is_hop_by_hop(field.name) && !is_forwarded_for(field);
     fields.filter(passes).map(|field| (field.name, field.value)).collect()
 }
 
@@ -152,7 +163,8 @@ proptest! {
         let last = again.headers.iter().rfind(|field| is_forwarded_for(field)).unwrap();
         prop_assert!(last.value.ends_with(b"10.0.0.9"));
 
-        let kept = parsed.headers.iter().filter(|field| !is_nominated(parsed.headers, field.name));
+        let nominated = Nominated::of(parsed.headers);
+        let kept = parsed.headers.iter().filter(|field| !nominated.removes(field.name));
         prop_assert_eq!(of_all_hops(again.headers.iter()), of_all_hops(kept));
     }
 
@@ -173,7 +185,8 @@ proptest! {
         let frames = |field: &&Header<'_>| {
             ["content-length", "transfer-encoding"].iter().any(|name| field.name.eq_ignore_ascii_case(name))
         };
-        let kept = |field: &&Header<'_>| !frames(field) && !is_nominated(parsed.headers, field.name);
+        let nominated = Nominated::of(parsed.headers);
+        let kept = |field: &&Header<'_>| !frames(field) && !nominated.removes(field.name);
         prop_assert_eq!(
             of_all_hops(again.headers.iter().filter(|field| !frames(field))),
             of_all_hops(parsed.headers.iter().filter(kept))

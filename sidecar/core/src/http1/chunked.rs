@@ -6,14 +6,14 @@
 //! - No chunk extension passes. Extensions concern one hop (section 7.1.1), and servers differ in which
 //!   ones they refuse.
 //! - No trailer of a request passes (section 6.5.1 of RFC 9110 permits to discard them). A trailer of an
-//!   answer passes if `trailers` says so.
+//!   answer passes if [`fields`] says so.
 //! - The result does not depend on how the body is cut into reads.
 //! - Extensions and trailers are bounded together by [`MAX_OVERHEAD`] bytes a message, so that a body
 //!   cannot be all framing. At most the name of one trailer is held.
 
 use std::ops::Range;
 
-use super::{Malformed, trailers};
+use super::{Malformed, fields};
 
 /// Most bytes of chunk extensions and trailers accepted in one message.
 pub const MAX_OVERHEAD: usize = 8 * 1024;
@@ -155,7 +155,7 @@ impl ChunkedBody {
                 self.count(State::TrailerName)?
             }
             (State::TrailerName, b':') => {
-                let passes = self.trailers == Trailers::Filter && trailers::passes(&self.name);
+                let passes = self.trailers == Trailers::Filter && fields::may_be_trailer(&self.name);
                 State::TrailerValue { passes }
             }
             (State::TrailerValue { passes }, b'\r') => State::TrailerLf { passes },

@@ -1,5 +1,6 @@
 //! Request heads.
 
+use super::fields::{MAX_CONNECTION_OPTIONS, connection_options};
 use super::framing::FramingFields;
 use super::{Framing, Header, HeaderSlots, Malformed};
 
@@ -22,7 +23,8 @@ pub struct RequestHead<'h, 'b> {
     pub keep_alive: bool,
     /// `Connection` names fields, or anything else that is not read here (RFC 9110 section 7.6.1).
     pub nominates: bool,
-    /// An HTTP upgrade to WebSocket is asked for (RFC 6455 section 4.1).
+    /// An HTTP upgrade to WebSocket is asked for (RFC 6455 section 4.1). HTTP/1.0 has no upgrades (RFC 9110
+    /// section 7.8), but servers grant them, and nginx asks for them by default settings.
     pub websocket: bool,
 }
 
@@ -36,7 +38,9 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         let mut parsed = httparse::Request::new(&mut []);
         let status = httparse::ParserConfig::default()
             .parse_request_with_uninit_headers(&mut parsed, head, slots)
-            .map_err(syntax)?;
+            .map_err(
+                |error| if head.starts_with(HTTP_2_PREFACE) { Malformed::Http2 } else { syntax(error) },
+            )?;
         let httparse::Request { method: Some(method), path: Some(target), version: Some(version), headers } =
             parsed
         else {
@@ -61,14 +65,13 @@ impl<'h, 'b> RequestHead<'h, 'b> {
                 7 if field.name.eq_ignore_ascii_case("upgrade") => {
                     upgrade = field.value.eq_ignore_ascii_case(b"websocket");
                 }
-                10 if field.name.eq_ignore_ascii_case("connection") => connection.see(field.value),
+                10 if field.name.eq_ignore_ascii_case("connection") => connection.see(field.value)?,
                 14 | 17 => framing.see(field)?,
                 _ => {}
             }
         }
-        let named = authority(target);
-        let is_ambiguous = match (host, named) {
-            (Some(host), Some(named)) => !host.eq_ignore_ascii_case(named.as_bytes()),
+        let is_ambiguous = match (host, Authority::of(target)) {
+            (Some(host), Some(named)) => !named.is(host),
             (host, _) => host.is_none() && !http_1_0,
         };
         if repeated || is_ambiguous {
@@ -87,19 +90,43 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             websocket: upgrade
                 && connection.upgrade
                 && method == "GET"
-                && !http_1_0
+                && host.is_some()
                 && framing == Framing::Empty,
         })
     }
 }
 
+/// The first line of a connection on which HTTP/2 is spoken with prior knowledge.
+const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
 /// The authority that a target in absolute form names (RFC 9112 section 3.2.2).
-fn authority(target: &str) -> Option<&str> {
-    if target.starts_with('/') {
-        return None;
+struct Authority<'t> {
+    scheme: &'t str,
+    authority: &'t str,
+}
+
+impl<'t> Authority<'t> {
+    fn of(target: &'t str) -> Option<Self> {
+        if target.starts_with('/') {
+            return None;
+        }
+        let (scheme, rest) = target.split_once("://")?;
+        Some(Self { scheme, authority: &rest[..rest.find(['/', '?']).unwrap_or(rest.len())] })
     }
-    let (_, rest) = target.split_once("://")?;
-    Some(&rest[..rest.find(['/', '?']).unwrap_or(rest.len())])
+
+    /// True if `Host` has this value. The scheme's default port may be left out (RFC 9110 section 4.2.3).
+    fn is(&self, host: &[u8]) -> bool {
+        let default_port: &[u8] = match self.scheme {
+            scheme if scheme.eq_ignore_ascii_case("http") => b":80",
+            scheme if scheme.eq_ignore_ascii_case("https") => b":443",
+            _ => b"",
+        };
+        without(self.authority.as_bytes(), default_port).eq_ignore_ascii_case(without(host, default_port))
+    }
+}
+
+fn without<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
+    authority.strip_suffix(port).unwrap_or(authority)
 }
 
 /// The options of all `Connection` fields that matter here (RFC 9110 section 7.6.1).
@@ -110,19 +137,21 @@ pub(super) struct ConnectionOptions {
     upgrade: bool,
     /// Any but these three.
     pub(super) nominates: bool,
+    count: usize,
 }
 
 impl ConnectionOptions {
-    pub(super) fn see(&mut self, value: &[u8]) {
-        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+    pub(super) fn see(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        for option in connection_options(value) {
+            self.count += 1;
             match option.len() {
-                0 => {}
                 5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
                 7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
                 10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
                 _ => self.nominates = true,
             }
         }
+        if self.count > MAX_CONNECTION_OPTIONS { Err(Malformed::ConnectionOptions) } else { Ok(()) }
     }
 
     pub(super) fn keep_alive(&self, http_1_0: bool) -> bool {
@@ -179,19 +208,33 @@ mod tests {
             |extra: &str| parse(&format!("GET / HTTP/1.1\r\nHost: a\r\n{extra}\r\n"), |head| head.websocket);
         assert_eq!(asks("Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"), Ok(true));
         assert_eq!(asks("Upgrade: websocket\r\n"), Ok(false));
+        let old = |host: &str| {
+            let fields = "Connection: upgrade\r\nUpgrade: websocket\r\n";
+            parse(&format!("GET / HTTP/1.0\r\n{host}{fields}\r\n"), |head| head.websocket)
+        };
+        assert_eq!((old("Host: a\r\n"), old("")), (Ok(true), Ok(false)));
         assert_eq!(asks("Connection: Upgrade\r\nUpgrade: h2c\r\n"), Ok(false));
         assert_eq!(asks("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 4\r\n"), Ok(false));
     }
 
     #[test]
     fn what_two_parsers_could_read_differently_is_refused() {
-        use Malformed::{ContentLength, Host, LineEnding, Syntax, TransferEncoding, TwoLengths, Version};
+        use Malformed::{
+            ConnectionOptions, ContentLength, Host, Http2, LineEnding, Syntax, TransferEncoding, TwoLengths,
+            Version,
+        };
+        let many_options = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "Connection: ,a,\r\n".repeat(33));
         let table = [
             ("GET / HTTP/1.1\r\n\r\n", Host),
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Host),
             ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", Host),
             ("GET http://a@b?q HTTP/1.1\r\nHost: a\r\n\r\n", Host),
+            ("GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n", Host),
+            ("GET http://a:443/ HTTP/1.1\r\nHost: a\r\n\r\n", Host),
+            ("GET ws://a:80/ HTTP/1.1\r\nHost: a\r\n\r\n", Host),
             ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", Version),
+            ("PRI * HTTP/2.0\r\n\r\n", Http2),
+            (&many_options, ConnectionOptions),
             ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Syntax),
             ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", Syntax),
             ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", Syntax),
@@ -214,6 +257,21 @@ mod tests {
             let end = find_head_end(text.as_bytes(), 0);
             let found = end.and_then(|_| parse(text, |_| ()));
             assert_eq!(found, Err(why), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_port_is_the_same_authority() {
+        for (target, host) in [
+            ("http://a:80/", "a"),
+            ("http://A/", "a:80"),
+            ("http://a:80?q", "a:80"),
+            ("https://a:443/", "a"),
+            ("HTTPS://[::1]/", "[::1]:443"),
+            ("http://a:81/", "a:81"),
+        ] {
+            let parsed = parse(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"), |_| ());
+            assert_eq!(parsed, Ok(()), "{target} {host}");
         }
     }
 

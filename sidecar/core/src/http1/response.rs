@@ -54,7 +54,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         let mut keep_alive_timeout = None;
         for field in headers.iter() {
             match field.name.len() {
-                10 if field.name.eq_ignore_ascii_case("connection") => connection.see(field.value),
+                10 if field.name.eq_ignore_ascii_case("connection") => connection.see(field.value)?,
                 10 if field.name.eq_ignore_ascii_case("keep-alive") => {
                     keep_alive_timeout = parse_keep_alive_timeout(field.value);
                 }
