@@ -89,6 +89,12 @@ pub struct RunArgs {
           value_parser = clap::value_parser!(u32).range(1..))]
     head_timeout: u32,
 
+    /// Longest time for a request's body, from its head to its last byte, in seconds. A slower request is
+    /// answered with 408. Answers, such as event streams and downloads, have no such limit.
+    #[arg(long, env = "SOCKETIO_SIDECAR_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 300,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    body_timeout: u32,
+
     /// Longest wait for the next request on a connection, in seconds; more than any edge keeps it.
     #[arg(long, env = "SOCKETIO_SIDECAR_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 620,
           value_parser = clap::value_parser!(u32).range(60..))]
@@ -185,6 +191,7 @@ impl RunArgs {
             max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
             timeouts: Timeouts {
                 head: seconds(self.head_timeout),
+                body: seconds(self.body_timeout),
                 idle: seconds(self.idle_timeout),
                 stall: seconds(self.stall_timeout),
             },

@@ -48,6 +48,8 @@ pub struct Timeouts {
     pub head: Duration,
     /// For the next request on an idle connection.
     pub idle: Duration,
+    /// For the whole body of a request.
+    pub body: Duration,
     /// For any progress of a body that is under way, in either direction.
     pub stall: Duration,
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use support::harness::{Config, Place, Recorder, Sidecar, Wire, eventually, get};
+use support::harness::{Config, Place, Recorder, Scripted, Sidecar, Wire, eventually, get};
 
 #[tokio::test]
 async fn the_limit_of_connections_holds_and_what_waits_is_served_when_there_is_room() {
@@ -75,4 +75,36 @@ async fn silent_connections_do_not_take_the_admin_port() {
     let started = Instant::now();
     assert!(sidecar.metrics().await.contains("socketio_sidecar_"));
     assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_ends_and_an_answer_that_trickles_goes_on() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--body-timeout", "2"]).await;
+    let mut client = Wire::connect(place.clients()).await;
+    let mut started = Instant::now();
+    client.send("POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n").await;
+    let mut server = app.accept().await;
+    server.head().await;
+    while started.elapsed() < Duration::from_millis(1_500) {
+        client.send("x").await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(client.answer().await.status, 408);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(sidecar.metric("failures_total", &["cause=\"body_timeout\""]).await, 1);
+
+    let mut client = Wire::connect(place.clients()).await;
+    client.send(get("/events")).await;
+    let mut server = app.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n").await;
+    started = Instant::now();
+    for _ in 0..12 {
+        server.send("x").await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(client.answer().await.text(), "x".repeat(12));
+    assert!(started.elapsed() > Duration::from_secs(2));
 }

@@ -5,8 +5,8 @@
 //! | [`standalone`] | does every request find its session behind a round-robin proxy, as `docs/standalone.md` says? |
 //! | [`handshakes`], [`forwarded_for`], [`proxy_protocol`], [`revision_3`] | what is changed on the way, and what is not? |
 //! | [`foreign_tags`], [`owner_gone`], [`peer_port`], [`peer_certificates`] | where does a request never go? |
-//! | [`aborts`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
-//! | [`strict_http`], [`http_hops`] | what is refused, and what passes? |
+//! | [`aborts`], [`half_close`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
+//! | [`strict_http`], [`refusals`], [`http_hops`] | what is refused, and what passes? |
 //! | [`corpus`] | do the sidecar and Node agree where each message ends? |
 //! | [`differential`] | is what we accept read the same by hyper, Node and Socket.IO? |
 //! | [`reload`], [`paced_close`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
@@ -23,6 +23,7 @@ mod corpus;
 mod differential;
 mod foreign_tags;
 mod forwarded_for;
+mod half_close;
 mod handshakes;
 mod http_hops;
 mod images;
@@ -35,6 +36,7 @@ mod peer_port;
 mod proxy_protocol;
 mod purity;
 mod reference;
+mod refusals;
 mod reload;
 mod revision_3;
 mod secrets;

@@ -8,7 +8,12 @@
 //! - Each side is read only while the other has taken what was read before (backpressure).
 //! - An answer may come before the request is complete; then the client's connection closes after it.
 //! - Chunked bodies pass normalised: what a client puts into extensions and trailers reaches nobody.
-//! - The client is watched until its answer is complete. When it goes away, the exchange ends.
+//! - The client is watched until its answer is complete. When it goes away, the exchange ends. A client that
+//!   only says that it will send no more (a half-close) is answered, unless its request is a poll or from a
+//!   peer. The two cannot be told apart at first: a client that has gone is noticed when the answer is
+//!   written to it, or at the latest when the answer has made no progress for the stall timeout.
+//! - A request's body has a total time as well, so that trickling does not keep a connection for ever. An
+//!   answer has none.
 //! - Waiting for an answer has no limit (polls hang by design); a body under way that makes no progress
 //!   for the stall timeout ends the exchange.
 
@@ -23,6 +28,7 @@ use socketio_sidecar_core::handshake::Untagged;
 use socketio_sidecar_core::http1::{Body, Followed, MAX_HEAD, Malformed};
 use socketio_sidecar_core::websocket::Messages;
 
+use super::Timeouts;
 use super::request::Request;
 use crate::io::{Conn, Outbox, StallAlarm, Stream};
 use crate::shutdown::{Shutdown, Stage};
@@ -72,6 +78,8 @@ pub(super) enum Failure {
     BadAnswer(Malformed),
     /// No progress for too long.
     Stalled,
+    /// The request's body took too long in all.
+    BodyTimeout,
 }
 
 /// One request and its answer.
@@ -86,9 +94,13 @@ pub(super) struct Exchange<'c> {
     /// The connection onward no longer takes the request, but may still have an answer to it.
     request_refused: Option<io::Error>,
     shutdown: &'c Shutdown,
-    stall: Duration,
+    timeouts: &'c Timeouts,
+    /// The client said that it will send no more, and still waits for the answer.
+    half_closed: bool,
     request_alarm: StallAlarm,
     answer_alarm: StallAlarm,
+    /// Never put off.
+    body_alarm: StallAlarm,
 }
 
 impl<'c> Exchange<'c> {
@@ -98,7 +110,7 @@ impl<'c> Exchange<'c> {
         request: &'c mut Request,
         to_client: &'c mut Outbox,
         shutdown: &'c Shutdown,
-        stall: Duration,
+        timeouts: &'c Timeouts,
     ) -> Self {
         Self {
             client,
@@ -109,9 +121,11 @@ impl<'c> Exchange<'c> {
             completed: Completed::default(),
             request_refused: None,
             shutdown,
-            stall,
+            timeouts,
+            half_closed: false,
             request_alarm: StallAlarm::default(),
             answer_alarm: StallAlarm::default(),
+            body_alarm: StallAlarm::default(),
         }
     }
 
@@ -224,13 +238,14 @@ impl<'c> Exchange<'c> {
     /// next request, is kept, up to the length of a head. Beyond that it could no longer be noticed that
     /// it goes, so such a client is let go itself.
     fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        while self.request.body.is_complete() && !self.phase.is_over() {
+        while self.request.body.is_complete() && !self.phase.is_over() && !self.half_closed {
             if self.client.inbox().len() >= MAX_HEAD {
                 return Err(Failure::Flooded);
             }
             match self.client.poll_fill(cx, MAX_HEAD) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(read)) if read > 0 => {}
+                Poll::Ready(Ok(_)) if !self.request.ends_with_client => self.half_closed = true,
                 Poll::Ready(_) => return Err(Failure::ClientGone),
             }
         }
@@ -252,9 +267,13 @@ impl<'c> Exchange<'c> {
     /// Nothing moves. That is a poll's normal state; while a body is under way it has a limit.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
         let sending = self.request_refused.is_none() && !self.is_sent();
-        let answering = !self.to_client.is_empty() || self.phase.is_collecting();
-        let request = self.request_alarm.poll(cx, sending, self.stall);
-        let answer = self.answer_alarm.poll(cx, answering, self.stall);
+        let answering = !self.to_client.is_empty() || self.phase.is_collecting() || self.half_closed;
+        let request = self.request_alarm.poll(cx, sending, self.timeouts.stall);
+        let answer = self.answer_alarm.poll(cx, answering, self.timeouts.stall);
+        let has_body = self.request_refused.is_none() && !self.request.body.is_complete();
+        if self.body_alarm.poll(cx, has_body, self.timeouts.body).is_ready() {
+            return Poll::Ready(Err(Failure::BodyTimeout));
+        }
         if request.is_ready() || answer.is_ready() {
             Poll::Ready(Err(Failure::Stalled))
         } else {

@@ -1,8 +1,12 @@
 //! The one place where a failure becomes an answer. What the client reads is not what the log says.
+//!
+//! # Invariants
+//! - Bodies are constants of this file. So every origin may read a refusal: it holds nothing of the request,
+//!   the client or the application. Without CORS fields a browser would report each as a CORS error.
 
 use std::fmt::Write;
 
-use socketio_sidecar_core::http1::Malformed;
+use socketio_sidecar_core::http1::{Malformed, RequestHead};
 use socketio_sidecar_core::ownership::Rejection;
 
 /// Why this sidecar answers in place of an application. The connection closes behind every one of
@@ -21,6 +25,8 @@ pub(super) enum Refusal {
     Exhausted,
     /// The connection onward broke, or what came over it was no answer.
     BadGateway,
+    /// The body of the request took too long.
+    BodyTimeout,
     /// Nothing moved for too long while the request's body or its answer was under way.
     Stalled,
 }
@@ -37,12 +43,13 @@ impl Refusal {
             Self::AppUnreachable => "app_unreachable",
             Self::Exhausted => "exhausted",
             Self::BadGateway => "bad_gateway",
+            Self::BodyTimeout => "body_timeout",
             Self::Stalled => "stalled",
         }
     }
 
-    /// The whole answer.
-    pub(super) fn render(self, to_head: bool) -> String {
+    /// The whole answer to `asker`.
+    pub(super) fn render(self, asker: &Asker) -> String {
         let (status, kind, body) = match self {
             Self::Malformed(Malformed::TooLarge) => {
                 ("431 Request Header Fields Too Large", TEXT, format!("{}\n", Malformed::TooLarge))
@@ -64,6 +71,9 @@ impl Refusal {
             Self::BadGateway => {
                 ("502 Bad Gateway", TEXT, "the application gave no usable answer\n".to_owned())
             }
+            Self::BodyTimeout => {
+                ("408 Request Timeout", TEXT, "the request's body took too long\n".to_owned())
+            }
             Self::Stalled => {
                 ("408 Request Timeout", TEXT, "the request or its answer stopped coming\n".to_owned())
             }
@@ -71,12 +81,49 @@ impl Refusal {
         let mut answer =
             format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
         // Writing to a String cannot fail.
+        if let Some(origin) = &asker.origin {
+            let _ = write!(
+                answer,
+                "Access-Control-Allow-Origin: {origin}\r\n\
+                 Access-Control-Allow-Credentials: true\r\nVary: Origin\r\n"
+            );
+        }
         let _ = write!(answer, "Cache-Control: no-store\r\nConnection: close\r\n\r\n");
-        if !to_head {
+        if !asker.to_head {
             answer.push_str(&body);
         }
         answer
     }
+}
+
+/// Longest origin that is repeated in an answer, in bytes: `https://`, a host name of 253, and a port.
+const MAX_ORIGIN: usize = 267;
+
+/// The facts about a request that shape a refusal of it. The default is for a request whose head was not
+/// understood.
+#[derive(Debug, Default)]
+pub(super) struct Asker {
+    /// The method is HEAD.
+    pub(super) to_head: bool,
+    /// The origin of the page that made the request.
+    origin: Option<Box<str>>,
+}
+
+impl Asker {
+    /// Reads what a refusal of this request would need. Allocates only for a request with an `Origin`.
+    pub(super) fn of(head: &RequestHead<'_, '_>) -> Self {
+        let mut origins = head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("origin"));
+        let origin = origins.next().and_then(|field| check_origin(field.value));
+        let origin = origin.filter(|_| origins.next().is_none());
+        Self { to_head: head.method == "HEAD", origin: origin.map(Into::into) }
+    }
+}
+
+/// Returns `value` if it has nothing but the characters of a serialized origin (RFC 6454 section 6.2).
+fn check_origin(value: &[u8]) -> Option<&str> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._~%:/[]".contains(byte);
+    let is_origin = (1..=MAX_ORIGIN).contains(&value.len()) && value.iter().all(is_plain);
+    is_origin.then(|| std::str::from_utf8(value).ok()).flatten()
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -99,15 +146,36 @@ mod tests {
             Refusal::AppUnreachable,
             Refusal::Exhausted,
             Refusal::BadGateway,
+            Refusal::BodyTimeout,
             Refusal::Stalled,
         ] {
-            let answer = refusal.render(false);
+            let answer = refusal.render(&Asker::default());
             let end = find_head_end(answer.as_bytes(), 0).unwrap().unwrap();
             let mut slots = header_slots();
             let head = ResponseHead::parse(&answer.as_bytes()[..end], false, &mut slots).unwrap();
             assert!(head.status >= 400 && !head.keep_alive, "{answer}");
             assert_eq!(head.framing, Framing::Length((answer.len() - end) as u64), "{answer}");
-            assert_eq!(refusal.render(true).len(), end);
+            let to_head = Asker { to_head: true, ..Asker::default() };
+            assert_eq!(refusal.render(&to_head).len(), end);
         }
+    }
+
+    #[test]
+    fn only_a_single_plain_origin_is_repeated() {
+        let origin_of = |fields: &str| {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let mut slots = header_slots();
+            let asker = Asker::of(&RequestHead::parse(head.as_bytes(), &mut slots).unwrap());
+            asker.origin.map(String::from)
+        };
+        for origin in ["https://page.example", "http://[::1]:8080", "null", "capacitor://localhost"] {
+            assert_eq!(origin_of(&format!("Origin: {origin}\r\n")).as_deref(), Some(origin));
+        }
+        let long = "x".repeat(MAX_ORIGIN + 1);
+        for other in ["", "a b", "a,b", "*", "http://\u{e9}", "<p>", "\"a\"", &long] {
+            assert_eq!(origin_of(&format!("Origin: {other}\r\n")), None, "{other}");
+        }
+        assert_eq!(origin_of(""), None);
+        assert_eq!(origin_of("Origin: http://a\r\nOrigin: http://b\r\n"), None);
     }
 }

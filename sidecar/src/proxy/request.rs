@@ -8,6 +8,7 @@ use socketio_sidecar_core::hop::{RequestHop, write_request};
 use socketio_sidecar_core::http1::{Body, Malformed, RequestHead, header_slots};
 use socketio_sidecar_core::ownership::{Decision, Local, Rejection};
 
+use super::refusal::Asker;
 use super::route::Way;
 use super::session::Session;
 use crate::io::Outbox;
@@ -23,6 +24,11 @@ pub(super) struct Request {
     /// How much of its body is still to come.
     pub(super) body: Body,
     pub(super) answer: AnswerRules,
+    /// What a refusal of it needs.
+    pub(super) asker: Asker,
+    /// The end of what the client sends is the end of the client: a poll, of whose end the owner must learn
+    /// at once, a WebSocket, or a request from a peer, which never half-closes.
+    pub(super) ends_with_client: bool,
     /// GET, HEAD and the like: a connection that has been idle for a while will do.
     pub(super) is_safe: bool,
     /// Where it goes, if anywhere.
@@ -92,6 +98,13 @@ impl Request {
                 Side::Peer => Forwarded::Pass,
             },
         };
+        let names_session = match &decision {
+            Decision::Local(Local::Other | Local::Handshake | Local::UntaggableHandshake)
+            | Decision::Reject(_) => false,
+            Decision::Local(Local::Owned(_) | Local::Closed(_) | Local::Untagged(_))
+            | Decision::Forward(_) => true,
+        };
+        let is_poll = names_session && head.method != "POST";
         let mut outbox = Outbox::default();
         write_request(outbox.buffer(), &head, &hop);
         let answer = AnswerRules {
@@ -105,6 +118,8 @@ impl Request {
             outbox,
             body: Body::of_request(head.framing),
             answer,
+            asker: Asker::of(&head),
+            ends_with_client: is_poll || head.websocket || origin.side == Side::Peer,
             is_safe: matches!(head.method, "GET" | "HEAD" | "OPTIONS"),
             session: head.websocket.then(|| Session::of(&decision)).flatten(),
             way: match decision {

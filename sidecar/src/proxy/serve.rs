@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use super::exchange::{Completed, Exchange, Failure, Outcome};
-use super::refusal::Refusal;
+use super::refusal::{Asker, Refusal};
 use super::request::Request;
 use super::route::{NoWay, Onward, Way};
 use super::tunnel::Tunnel;
@@ -50,16 +50,20 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
         let end = match read_head(&proxy, &mut client, &mut deadline, closing.as_mut()).await {
             Ok(end) => end,
             Err(NoHead::Quiet) => return,
-            Err(NoHead::Refused(refusal)) => return refuse(&proxy, client, &origin, refusal, false).await,
+            Err(NoHead::Refused(refusal)) => {
+                return refuse(&proxy, client, &origin, refusal, &Asker::default()).await;
+            }
         };
         let applied = proxy.source.applied();
         let prepared = Request::prepare(&client.inbox()[..end], &origin, &applied, &proxy.metrics);
         client.take(end);
-        let request = match prepared {
+        let mut request = match prepared {
             Ok(request) => request,
-            Err(why) => return refuse(&proxy, client, &origin, Refusal::Malformed(why), false).await,
+            Err(why) => {
+                return refuse(&proxy, client, &origin, Refusal::Malformed(why), &Asker::default()).await;
+            }
         };
-        let (to_head, session) = (request.answer.to_head, request.session);
+        let (asker, session) = (std::mem::take(&mut request.asker), request.session);
         let next = match request.way {
             Ok(way) => answer(&proxy, &mut client, request, way, &applied).await,
             Err(rejection) => Err(Refusal::Rejected(rejection)),
@@ -74,7 +78,7 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
                 let websocket = WebSocket::new(&proxy, tunnel, (way, session), &origin, held);
                 return proxy.shutdown.spawn_tunnel(websocket.run());
             }
-            Err(refusal) => return refuse(&proxy, client, &origin, refusal, to_head).await,
+            Err(refusal) => return refuse(&proxy, client, &origin, refusal, &asker).await,
         }
     }
 }
@@ -147,8 +151,8 @@ async fn answer(
         };
         let Onward { conn: mut onward, reused } = onward;
         let mut to_client = Outbox::default();
-        let (shutdown, stall) = (&proxy.shutdown, proxy.timeouts.stall);
-        let exchange = Exchange::new(client, &mut onward, &mut request, &mut to_client, shutdown, stall);
+        let (shutdown, timeouts) = (&proxy.shutdown, &proxy.timeouts);
+        let exchange = Exchange::new(client, &mut onward, &mut request, &mut to_client, shutdown, timeouts);
         let ended = exchange.run().await;
         let failure = match ended {
             Ok(Outcome::Switched(messages)) => return Ok(Next::Tunnel(onward, messages, way)),
@@ -215,6 +219,7 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
         }
         Failure::BadRequest(why) => Some(Refusal::Malformed(*why)),
         Failure::Stalled => Some(Refusal::Stalled),
+        Failure::BodyTimeout => Some(Refusal::BodyTimeout),
         Failure::BadAnswer(why) => {
             proxy.metrics.count_malformed(way.label());
             tracing::warn!(from = way.label(), %why, "refused an answer");
@@ -228,7 +233,7 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
 }
 
 /// Answers in place of the application, and closes.
-async fn refuse(proxy: &Proxy, mut client: Conn, origin: &Origin, refusal: Refusal, to_head: bool) {
+async fn refuse(proxy: &Proxy, mut client: Conn, origin: &Origin, refusal: Refusal, asker: &Asker) {
     proxy.metrics.count_failure(refusal.cause());
     if let Refusal::Malformed(why) = refusal {
         let (peer, from) = (origin.peer, origin.side.label());
@@ -238,7 +243,7 @@ async fn refuse(proxy: &Proxy, mut client: Conn, origin: &Origin, refusal: Refus
         }
         tracing::debug!(%peer, from, %why, "refused a request");
     }
-    let mut outbox = Outbox::of(refusal.render(to_head).into_bytes());
+    let mut outbox = Outbox::of(refusal.render(asker).into_bytes());
     let sent = poll_fn(|cx| outbox.poll_drain(&mut client.stream, cx));
     if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await {
         client.stream.linger().await;
