@@ -8,6 +8,7 @@
 //! | [`aborts`], [`half_close`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
 //! | [`strict_http`], [`refusals`], [`http_hops`] | what is refused, and what passes? |
 //! | [`corpus`] | do the sidecar and Node agree where each message ends? |
+//! | [`attacks`] | can one client harm another client's request? |
 //! | [`differential`] | is what we accept read the same by hyper, Node and Socket.IO? |
 //! | [`reload`], [`paced_close`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
 //! | [`secrets`], [`secrets_in_errors`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
@@ -17,6 +18,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod aborts;
+mod attacks;
 mod bodies;
 mod command_line;
 mod corpus;

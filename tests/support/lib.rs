@@ -4,6 +4,7 @@
 //! - [`deployment`]: the example chat and the load program on a cluster.
 //! - [`harness`]: real sidecars, real Socket.IO servers and clients, and raw HTTP, each on its own
 //!   loopback address, for the integration tests.
+//! - [`hostile`]: requests that spoil a proxy's connection to Node.
 //! - [`operator`]: the operator's program.
 
 pub mod deployment;
@@ -14,5 +15,6 @@ pub mod deployment;
     reason = "the harness only runs inside tests, where a panic is how a test fails"
 )]
 pub mod harness;
+pub mod hostile;
 pub mod images;
 pub mod operator;

@@ -16,7 +16,7 @@
 // binary, returns it; `big bytes` returns that many; `whoami` returns the ids as the server
 // knows them. On connect: `hello {pod}`.
 //
-// HTTP: GET /stats (JSON, see `stats`); any other path outside Socket.IO's returns the request.
+// HTTP: GET /stats (JSON, see `stats`); /at-once is answered before a body is read; any other path outside Socket.IO's returns the request.
 
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
@@ -62,6 +62,8 @@ const http = createServer((request, response) => {
     const sids = [...alive].slice(0, MAX_KEPT).map((session) => session.id);
     response.setHeader("Content-Type", "application/json");
     response.end(JSON.stringify({ ...stats, sids, alive: alive.size }));
+  } else if (request.url === "/at-once") {
+    response.end("ok");
   } else {
     describeRequest(request, response);
   }
