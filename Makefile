@@ -25,7 +25,7 @@ PROGRAMS := SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar SOC
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test bench bench-operator soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
+.PHONY: help demo test bench bench-operator attacks soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
@@ -124,7 +124,15 @@ bench-operator: cluster ## Measure what the operator costs, by the number of Soc
 	cargo build --release --package socketio-operator
 	$(CLUSTER) run -- $(CURDIR)/target/debug/bench-operator $(if $(BENCH),,--out docs/performance-operator.md) $(BENCH)
 
-soak: fuzz cluster images node-modules ## Run what takes long: fuzzing, an hour of load, faults at every write
+attacks: prerequisites node-modules ## Attack the sidecar beside honest clients, and write docs/attacks.md; needs root
+	$(call say,the sidecar under attack - about 15 minutes)
+	cargo build --release --package socketio-sidecar
+	cargo build --package socketio-affinity-tests --bin attacks
+	target/debug/attacks $(if $(ATTACK),$(ATTACK),--out docs/attacks.md)
+
+soak: fuzz attacks cluster images node-modules ## Run what takes long: fuzzing, attacks, an hour of load, faults at every write
+	$(call say,the connections that clients share - each attack is sent for 2 s)
+	ATTACKS=5000 $(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- attacks
 	$(call say,our parsers against those of hyper and Node - 20000 inputs each)
 	PROPTEST_CASES=20000 cargo test --package socketio-affinity-tests --test integration -- differential
 	$(call say,the long end-to-end tests on a real cluster - one of them takes $(SOAK_SECONDS) s)

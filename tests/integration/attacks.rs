@@ -20,7 +20,7 @@ use support::hostile::{Attack, corpus};
 use honest::Honest;
 
 /// How often each attack is sent unless `ATTACKS` says so.
-const ATTACKS: usize = 100;
+const ATTACKS: usize = 50;
 /// Honest clients beside the attackers.
 const HONEST: usize = 4;
 /// Longer than a test runs, so that sessions which do not poll live on.

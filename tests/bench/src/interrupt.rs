@@ -10,10 +10,13 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 /// The run was asked to end.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
-pub(crate) struct Interrupted;
+pub struct Interrupted;
 
 /// Begins to listen for both signals. A second one ends the program at once.
-pub(crate) fn listen() -> Result<()> {
+///
+/// # Errors
+/// No runtime can be made.
+pub fn listen() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.context("signals cannot be listened for")?;
     std::thread::spawn(move || {
@@ -38,6 +41,9 @@ pub(crate) fn listen() -> Result<()> {
 }
 
 /// Fails once a signal has come.
-pub(crate) fn check() -> Result<(), Interrupted> {
+///
+/// # Errors
+/// [`Interrupted`]
+pub fn check() -> Result<(), Interrupted> {
     if ASKED.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
 }

@@ -18,12 +18,10 @@
 
 mod cli;
 mod cores;
-mod interrupt;
 mod measure;
 mod metrics;
 mod probe;
 mod programs;
-mod progress;
 mod report;
 mod results;
 mod rig;
@@ -38,7 +36,7 @@ mod work;
 use std::process::ExitCode;
 
 use clap::Parser;
-use socketio_affinity_bench::{procfs, stats, svg};
+use socketio_affinity_bench::{interrupt, procfs, progress, stats, svg};
 
 fn main() -> ExitCode {
     match run::run(&cli::Cli::parse()) {

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Says what begins.
-pub(crate) fn say(what: Arguments<'_>) {
+pub fn say(what: Arguments<'_>) {
     let mut out = io::stderr().lock();
     // Nobody may be listening.
     let _ = writeln!(out, "{}{what}", if io::stderr().is_terminal() { "\r\x1b[K" } else { "" });
@@ -14,7 +14,7 @@ pub(crate) fn say(what: Arguments<'_>) {
 
 /// A long list of steps of known number.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub struct Progress {
     steps: usize,
     done: usize,
     began: Instant,
@@ -23,12 +23,13 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Of so many steps.
-    pub(crate) fn new(steps: usize) -> Self {
+    #[must_use]
+    pub fn new(steps: usize) -> Self {
         Self { steps, done: 0, began: Instant::now(), terminal: io::stderr().is_terminal() }
     }
 
     /// Shows the step that begins now. On a terminal one line is overwritten again and again.
-    pub(crate) fn step(&mut self, what: Arguments<'_>) {
+    pub fn step(&mut self, what: Arguments<'_>) {
         if self.terminal {
             let left = self.left().map_or_else(String::new, |left| format!(", {} left", minutes(left)));
             let mut out = io::stderr().lock();
@@ -39,7 +40,7 @@ impl Progress {
     }
 
     /// Says something between two steps, with how far it is.
-    pub(crate) fn say(&self, what: Arguments<'_>) {
+    pub fn say(&self, what: Arguments<'_>) {
         let percent = 100 * self.done / self.steps.max(1);
         say(format_args!("[{percent:>3} %] {what}"));
     }
@@ -53,7 +54,8 @@ impl Progress {
 }
 
 /// A time for people.
-pub(crate) fn minutes(time: Duration) -> String {
+#[must_use]
+pub fn minutes(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds => format!("{} min", (seconds + 30) / 60),

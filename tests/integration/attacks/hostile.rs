@@ -53,7 +53,7 @@ async fn on_one_connection(
             stream.write_all(&whole).await?;
             return Ok(());
         }
-        let read = if number % 2 == 0 {
+        let read = if number.is_multiple_of(2) {
             stream.write_all(&whole).await?;
             timeout(PATIENCE, stream.read(&mut answer)).await??
         } else {

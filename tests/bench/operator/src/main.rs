@@ -10,7 +10,7 @@
 //! | [`fleet`] | the namespaces, Deployments and SocketIoClusters |
 //! | [`stand_in`] | what the controllers, kubelet and the sidecars would do |
 //! | [`process`] | the operator: started, stopped, its memory, CPU and metrics |
-//! | [`machine`] | what the machine is, and CPU time |
+//! | [`servers`] | CPU time of the API server and its store |
 //! | [`api_server`] | how many requests of which kind it has answered |
 //! | [`measure`] | the measurements, one after the other |
 //! | [`report`] | the page and the plot |
@@ -18,10 +18,10 @@
 mod api_server;
 mod cli;
 mod fleet;
-mod machine;
 mod measure;
 mod process;
 mod report;
+mod servers;
 mod stand_in;
 
 use std::io::Write;
@@ -32,6 +32,7 @@ use clap::Parser;
 use cli::Cli;
 use fleet::Fleet;
 use process::Operator;
+use socketio_affinity_bench::machine;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Says what is being done.

@@ -16,7 +16,7 @@ use crate::api_server::Requests;
 use crate::cli::Cli;
 use crate::fleet::{self, Fleet};
 use crate::process::{Memory, Operator};
-use crate::{machine, say, stand_in};
+use crate::{machine, say, servers, stand_in};
 
 /// Longest wait for the SocketIoClusters to be ready at first: each takes the time of a cutover.
 const CUTOVER: Duration = Duration::from_secs(900);
@@ -80,10 +80,10 @@ pub(crate) async fn at(size: u32, fleet: &mut Fleet, cli: &Cli, client: &Client)
 
     say(&format!("{size}: restarting the operator"));
     let before = Requests::read(client).await?;
-    let servers = machine::servers_cpu();
+    let servers = servers::cpu();
     let mut operator = Operator::start(&cli.program)?;
     let (passes, restart) = wait_until_all_are_looked_at(&mut operator, size).await?;
-    let servers = machine::servers_cpu().zip(servers).map(|(now, before)| now - before);
+    let servers = servers::cpu().zip(servers).map(|(now, before)| now - before);
     let restart_cpu = (operator.cpu()?, servers);
     let memory = operator.memory()?;
     // What it still has under way is not of the restart.

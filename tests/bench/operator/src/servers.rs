@@ -1,29 +1,13 @@
-//! The machine, and the CPU time of what runs on it.
+//! CPU time of the API server and its store.
 
 use std::fs;
 use std::time::Duration;
 
 use socketio_affinity_bench::procfs::cpu_time;
 
-/// What it is, in a line.
-pub(crate) fn describe() -> String {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = model.map_or("an unknown CPU", |(_, model)| model.trim());
-    format!("{model}, {cores} cores, Linux {}", kernel.trim())
-}
-
-/// The load average of the last minute: above the number of cores, something else was running.
-pub(crate) fn load() -> String {
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    load.split(' ').next().unwrap_or_default().to_owned()
-}
-
 /// CPU time that the API server and its store have used. `None`: there is not exactly one of each on this
 /// machine, so that it is unknown which ones are meant.
-pub(crate) fn servers_cpu() -> Option<Duration> {
+pub(crate) fn cpu() -> Option<Duration> {
     Some(cpu_time(only("kube-apiserver")?).ok()? + cpu_time(only("etcd")?).ok()?)
 }
 
