@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::harness::{Config, Place, Process, Sidecar, ask, get, node, repository};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -32,6 +32,15 @@ const MIN_CASES: usize = 600;
 
 /// Most cases that run side by side.
 const AT_ONCE: usize = 48;
+
+/// The cases of one kind; where `CORPUS` is set, only those whose names hold it.
+fn chosen(kind: &str) -> Arc<Vec<Case>> {
+    let mut cases = read_directory(&directory(kind));
+    if let Ok(part) = std::env::var("CORPUS") {
+        cases.retain(|case| case.name.contains(&part));
+    }
+    Arc::new(cases)
+}
 
 fn directory(kind: &str) -> PathBuf {
     repository().join("tests/integration/corpus").join(kind)
@@ -71,6 +80,8 @@ fn number_in(text: &str) -> Option<usize> {
 /// Two sidecars, with the application beside the first.
 async fn two_sidecars() -> (Place, [Pass; 2], (Sidecar, Sidecar)) {
     let (config, owner, other) = (Config::new("enforce").await, Place::new(), Place::new());
+    // Every sidecar starts with this revision.
+    let _ = config.change(|config| config["forwardedFor"] = json!("Append"));
     let sidecars = (Sidecar::start(&config, &owner).await, Sidecar::start(&config, &other).await);
     let tag_for = Some(Arc::new((config, owner.clone())));
     let local = Pass { name: "locally", to: owner.clients(), offset: 10_000, tag_for: None };
@@ -119,7 +130,7 @@ fn there_are_enough_cases_and_their_names_are_unique() {
 
 #[tokio::test]
 async fn node_and_the_sidecar_agree_where_each_request_ends() {
-    let cases = Arc::new(read_directory(&directory("requests")));
+    let cases = chosen("requests");
     let (owner, passes, sidecars) = two_sidecars().await;
     let mut server = node::node("tests/integration/node/recorder.js");
     server.args(["--host", &owner.ip.to_string(), "--port", &owner.app().port().to_string()]);
@@ -137,18 +148,18 @@ async fn node_and_the_sidecar_agree_where_each_request_ends() {
 
 #[tokio::test]
 async fn each_answer_ends_where_it_should_for_a_raw_client_and_for_node() {
-    let cases = Arc::new(read_directory(&directory("answers")));
+    let cases = chosen("answers");
     let (owner, passes, sidecars) = two_sidecars().await;
-    answers::serve(owner.app(), cases.clone()).await;
+    let played = answers::serve(owner.app(), cases.clone()).await;
     let mut failures = Vec::new();
     for pass in passes {
-        failures.extend(answers_pass(&cases, &pass).await);
+        failures.extend(answers_pass(&cases, &pass, &played).await);
     }
     drop(sidecars);
     conclude("answers", cases.len(), &failures);
 }
 
-async fn answers_pass(cases: &Arc<Vec<Case>>, pass: &Pass) -> Vec<String> {
+async fn answers_pass(cases: &Arc<Vec<Case>>, pass: &Pass, played: &answers::Played) -> Vec<String> {
     let expected = |number: usize, word: &str, target: &str| {
         answers::Expected::of(&cases[number], &[("@", target), ("case", word)])
     };
@@ -158,8 +169,8 @@ async fn answers_pass(cases: &Arc<Vec<Case>>, pass: &Pass) -> Vec<String> {
         let numbers = (0..cases.len()).filter(|number| answers::is_alone(&cases[*number]) == alone);
         let ask = |number: usize| {
             let (word, _, sent) = pass.names(number);
-            let (expected, to) = (expected(number, &word, &sent), pass.to);
-            async move { answers::ask(&expected?, to, &sent, &word).await }
+            let (expected, to, played) = (expected(number, &word, &sent), pass.to, played.clone());
+            async move { answers::ask(&expected?, to, &sent, &word, &played).await }
         };
         if alone {
             for number in numbers {
@@ -232,6 +243,19 @@ async fn requests_pass(cases: &Arc<Vec<Case>>, pass: &Pass, control: SocketAddr)
             None => failures.push(format!("{}: Node has seen what no case names: {message}", pass.name)),
         }
     }
+    for (number, outcome) in &outcomes {
+        let none = Vec::new();
+        let seen = by_case.get(&(pass.offset + number)).unwrap_or(&none);
+        let compared = match outcome {
+            Ok(None) => Ok(()),
+            Ok(Some((expected, answers, marker))) => requests::compare(expected, seen, answers, marker),
+            Err(why) => Err(why.clone()),
+        };
+        if let Err(why) = compared {
+            let case = &cases[*number];
+            failures.push(format!("{}: {} ({}): {why}", case.at, case.name, pass.name));
+        }
+    }
     for error in recorded["errors"].as_array().unwrap().iter().skip(known_errors) {
         // The end of a connection in the middle of a message, which was noted as begun, is no error of it.
         let connection = &error["connection"];
@@ -247,19 +271,6 @@ async fn requests_pass(cases: &Arc<Vec<Case>>, pass: &Pass, control: SocketAddr)
         }
         if !has_ended || last.is_none_or(|last| last["complete"] == true) {
             failures.push(format!("{}: Node refused {error}, after {last:?}", pass.name));
-        }
-    }
-    for (number, outcome) in outcomes {
-        let none = Vec::new();
-        let seen = by_case.get(&(pass.offset + number)).unwrap_or(&none);
-        let compared = match outcome {
-            Ok(None) => Ok(()),
-            Ok(Some((expected, answers, marker))) => requests::compare(&expected, seen, &answers, &marker),
-            Err(why) => Err(why),
-        };
-        if let Err(why) = compared {
-            let case = &cases[number];
-            failures.push(format!("{}: {} ({}): {why}", case.at, case.name, pass.name));
         }
     }
     failures

@@ -8,6 +8,7 @@
 //! | `with NAME: VALUE`, `without NAME`, `body BYTES` | the message just named has exactly one such field, no such field, this body; without `body` it is empty |
 //! | `gets STATUS`, `interim STATUS` | its answer has this status, 200 by default, after such interim ones |
 //! | `closes` | the client's connection ends behind the last answer; otherwise it lives on, and a marker request is answered as itself |
+//! | `early STATUS` | the application answers before the message is whole: the client gets this, and its connection closes; Node may have seen the beginning only |
 //! | `then 400` | what stands behind the last message is refused with this status, and the connection closes |
 //! | `rejected 400` | Node refuses the message itself, with this status, and closes: it has seen none |
 //! | `switches` | the last message is a WebSocket upgrade, and the bytes behind it come back |
@@ -34,6 +35,8 @@ pub(super) struct Expected {
     pub(super) closes: bool,
     pub(super) switches: bool,
     pub(super) local: bool,
+    /// The status of an answer before the message is whole.
+    early: Option<u16>,
     /// The status of the refusal of what stands behind the messages.
     then: Option<u16>,
     /// The status of Node's own refusal.
@@ -68,6 +71,9 @@ impl Expected {
                 }
                 "cut" => (all.cut, all.midway) = (true, true),
                 "closes" => all.closes = true,
+                "early" => {
+                    (all.early, all.closes, all.midway) = (Some(status(argument)?), true, true);
+                }
                 "then" => all.then = Some(status(argument)?),
                 "rejected" => (all.rejected, all.closes) = (Some(status(argument)?), true),
                 "switches" => all.switches = true,
@@ -94,7 +100,7 @@ impl Expected {
                 }
             }
         }
-        if all.refused.or(all.rejected).is_none() && !all.cut && all.messages.is_empty() {
+        if all.refused.or(all.rejected).or(all.early).is_none() && !all.cut && all.messages.is_empty() {
             return Err("nothing is checked".to_owned());
         }
         Ok(all)
@@ -114,7 +120,9 @@ pub(super) async fn ask(
     let mut conn = Conn::to(to).await?;
     let ends = expected.refused.or(expected.then).is_some() || expected.closes;
     let at_once = pipelined || ends || expected.switches;
-    conn.play(&case.steps, names, if at_once && !expected.cut { &marker } else { "" }).await?;
+    // Behind half a message, the marker would be a part of it.
+    let is_half = expected.cut || expected.early.is_some();
+    conn.play(&case.steps, names, if at_once && !is_half { &marker } else { "" }).await?;
 
     if let Some(status) = expected.refused {
         return refused(&mut conn, status).await.map(|()| Vec::new());
@@ -127,7 +135,7 @@ pub(super) async fn ask(
         };
     }
     let mut answers = Vec::new();
-    if let Some(status) = expected.rejected {
+    if let Some(status) = expected.rejected.or(expected.early) {
         let answer = conn.answer(false).await?.ok_or("no answer")?;
         if answer.status != status || answer.head.values("cache-control").next().is_some() {
             return Err(format!("the client got {answer:?}"));
@@ -192,6 +200,9 @@ pub(super) fn compare(
     if !begun.is_empty() && !expected.midway {
         return Err(format!("Node has seen the beginning of {begun:?}"));
     }
+    if let (Some(_), [one]) = (expected.early, seen) {
+        return answers.iter().try_for_each(|answer| is_answer_to(answer, one));
+    }
     if expected.refused.or(expected.rejected).is_some() || expected.cut {
         return if whole.is_empty() { Ok(()) } else { Err(format!("Node has seen {whole:?}")) };
     }
@@ -207,13 +218,14 @@ pub(super) fn compare(
     {
         return Err(format!("the marker was read as {last}"));
     }
-    for (answer, seen) in answers.iter().zip(&whole) {
-        let named: Vec<_> = answer.head.values("x-message").collect();
-        if named != [seen["id"].to_string()] {
-            return Err(format!("to {seen} the client got {answer:?}"));
-        }
-    }
+    answers.iter().zip(&whole).try_for_each(|(answer, seen)| is_answer_to(answer, seen))?;
     whole.iter().try_for_each(|seen| check_hop(seen).map_err(|why| format!("{why} of {seen}")))
+}
+
+/// Node answered this message so.
+fn is_answer_to(answer: &Answer, seen: &Value) -> Result<(), String> {
+    let is_own = answer.head.values("x-message").eq([seen["id"].to_string()]);
+    if is_own { Ok(()) } else { Err(format!("to {seen} the client got {answer:?}")) }
 }
 
 impl Message {
