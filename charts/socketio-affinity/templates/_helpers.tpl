@@ -122,6 +122,15 @@ Expects a dict of is, was and free, an expression in k.
 && {{ .was }}.all(k, {{ .free }} || k in {{ .is }})
 {{- end }}
 
+{{/* CEL: the annotations that edges are told by, as a list without its brackets. A test of the operator holds it. */}}
+{{- define "socketio-affinity.edgeAnnotations" -}}
+{{- $names := list -}}
+{{- range list "affinity" "affinity-mode" "configuration-snippet" "proxy-next-upstream" "proxy-read-timeout" "proxy-send-timeout" "session-cookie-change-on-failure" "session-cookie-name" "session-cookie-samesite" "session-cookie-secure" "upstream-hash-by" -}}
+{{- $names = append $names (printf "'nginx.ingress.kubernetes.io/%s'" .) -}}
+{{- end -}}
+{{- join ", " $names -}}
+{{- end }}
+
 {{/* Annotations of what checks before an uninstallation; nothing of it is left. Expects the weight. */}}
 {{- define "socketio-affinity.uninstallHook" -}}
 helm.sh/hook: pre-delete

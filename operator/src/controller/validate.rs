@@ -342,7 +342,23 @@ fn check_edge(
     };
     let controller = found.spec.as_ref().and_then(|spec| spec.controller.as_deref()).unwrap_or_default();
     match Provider::of_controller(controller) {
-        Some(provider) => Some(Ok(program(provider, &cluster.spec.edge))),
+        Some(provider) => {
+            let program = program(provider, &cluster.spec.edge);
+            if observed
+                .ingress
+                .as_ref()
+                .is_some_and(|ingress| user_ingress::has_own_snippet(ingress, &program))
+            {
+                return refuse(
+                    "IngressHasSnippet",
+                    format!(
+                        "Ingress {name} has a configuration-snippet of its own, which is not overwritten; remove it, \
+                         or set edge.sessionAffinity.forwardedFor to Trusted"
+                    ),
+                );
+            }
+            Some(Ok(program))
+        }
         None => refuse(
             "UnknownController",
             format!(

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use crate::crd::v1alpha1::Edge;
 
+pub(crate) use ingress_nginx::SNIPPET_ANNOTATION;
+
 /// The edges that can be programmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Provider {

@@ -190,4 +190,17 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
         ..observed()
     };
     assert!(validate(&theirs, &good, &[]).unwrap().edge.unwrap().is_ok());
+    let snippet = |text: &str| {
+        let mut ingress = ingress("chat-socketio", &json!("nginx"));
+        let annotations = ingress.as_mut().map(ResourceExt::annotations_mut).unwrap();
+        annotations.insert("nginx.ingress.kubernetes.io/configuration-snippet".to_owned(), text.to_owned());
+        Observed { ingress, ingress_class: class("k8s.io/ingress-nginx").map(Ok), ..observed() }
+    };
+    let first = cluster_with(&json!({"edge": {
+        "service": {"port": 80}, "ingress": {"name": "front", "takeOver": true},
+        "sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"},
+    }}));
+    assert!(validate(&first, &good, &[]).unwrap().edge.unwrap().is_ok());
+    assert_eq!(edge(&first, &snippet("more_set_headers x;")).reason, "IngressHasSnippet");
+    assert!(validate(&theirs, &snippet("more_set_headers x;"), &[]).unwrap().edge.unwrap().is_ok());
 }

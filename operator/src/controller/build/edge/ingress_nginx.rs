@@ -23,6 +23,9 @@ use crate::crd::v1alpha1::{ClientIpSource, Cookie, SameSite, SessionAffinity, Se
 /// `spec.controller` of its IngressClasses.
 pub(super) const CONTROLLER: &str = "k8s.io/ingress-nginx";
 
+/// The annotation whose text becomes part of nginx's configuration.
+pub(crate) const SNIPPET_ANNOTATION: &str = "nginx.ingress.kubernetes.io/configuration-snippet";
+
 /// In seconds: how long a connection may be silent. The default of 60 cuts WebSockets of servers with a
 /// longer `pingInterval`, and polls, which hang for as long.
 const TIMEOUT: &str = "3600";

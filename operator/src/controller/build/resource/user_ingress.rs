@@ -3,7 +3,8 @@
 //! # Invariant
 //! What each annotation was before, or that there was none, stands in an annotation beside them, written
 //! in the same patch, so that it can be given back whatever happens to the operator. An annotation that
-//! the user has changed since is the user's, and stays.
+//! the user has changed since is the user's, and stays. A configuration-snippet of the user's own is never
+//! overwritten: the admission policy lets the operator write no snippet but its own, so it could not restore one.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::controller::build::edge::Program;
+use crate::controller::build::edge::{Program, SNIPPET_ANNOTATION};
 use crate::controller::names::{self, ORIGINAL_ANNOTATION};
 use crate::crd::SocketIoCluster;
 
@@ -65,6 +66,14 @@ pub(crate) fn build_give_back(ingress: &Ingress, cluster: &SocketIoCluster) -> O
 /// The UID of the SocketIoCluster that has taken it over.
 pub(crate) fn taken_by(ingress: &Ingress) -> Option<String> {
     original(ingress).map(|original| original.by)
+}
+
+/// Whether the Ingress has a configuration-snippet of the user's own where `program` needs one.
+pub(crate) fn has_own_snippet(ingress: &Ingress, program: &Program) -> bool {
+    let live = ingress.annotations().get(SNIPPET_ANNOTATION);
+    let written = original(ingress).unwrap_or_default().written;
+    let wanted = program.annotations.get(SNIPPET_ANNOTATION);
+    wanted.is_some() && live.is_some() && live != wanted && live != written.get(SNIPPET_ANNOTATION)
 }
 
 fn give_back(before: &Original, live: &BTreeMap<String, String>) -> impl Iterator<Item = (String, Value)> {

@@ -146,3 +146,19 @@ fn a_cookie_for_all_sites_is_secure_as_browsers_demand() {
     assert_eq!(value("Lax", "secure"), None);
     assert_eq!(value("Strict", "secure"), None);
 }
+
+/// The chart's admission policy lets the operator write these annotations and this snippet, and no others.
+#[test]
+fn the_admission_policy_knows_every_annotation_and_the_snippet() {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/socketio-affinity");
+    let read = |file: &str| std::fs::read_to_string(chart.join(file)).unwrap();
+    assert_eq!(read("files/client-ip.conf"), super::CLIENT_IP);
+    let helpers = read("templates/_helpers.tpl");
+    let list = helpers.lines().find(|line| line.contains("range list \"affinity\"")).unwrap();
+    let known: std::collections::BTreeSet<_> =
+        list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    let written = forms().into_iter().flat_map(|(_, program)| program.annotations.into_keys());
+    let written: std::collections::BTreeSet<_> =
+        written.map(|name| name.strip_prefix(PREFIX).unwrap().to_owned()).collect();
+    assert_eq!(known, written);
+}
