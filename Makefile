@@ -11,6 +11,7 @@ SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/socketio-affinity
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)/bin/cargo-deny
+PYTHON_ENV := $(CACHE)/python/$(shell sha256sum tests/integration/python/requirements.txt | cut -c1-12)
 NODE_PROGRAMS := examples/chat tests/load tests/integration/node tests/bench/node
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 FUZZ_TARGETS := request_head response_head chunked decision handshake websocket proxy_protocol
@@ -25,7 +26,7 @@ PROGRAMS := SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar SOC
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test bench bench-operator attacks soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
+.PHONY: help demo test bench bench-operator attacks client-address soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
@@ -124,13 +125,24 @@ bench-operator: cluster ## Measure what the operator costs, by the number of Soc
 	cargo build --release --package socketio-operator
 	$(CLUSTER) run -- $(CURDIR)/target/debug/bench-operator $(if $(BENCH),,--out docs/performance-operator.md) $(BENCH)
 
+client-address: prerequisites node-modules $(PYTHON_ENV)/bin/gunicorn ## Try what Express, NestJS, uvicorn, gunicorn and Flask see of clients
+	$(call say,client addresses as real applications see them)
+	cargo build --package socketio-sidecar
+	$(PROGRAMS) SOCKETIO_PYTHON_BIN=$(PYTHON_ENV)/bin \
+		cargo test --package socketio-affinity-tests --test integration -- --include-ignored client_address
+
+$(PYTHON_ENV)/bin/gunicorn:
+	$(call say,Python packages)
+	python3 -m venv $(PYTHON_ENV)
+	$(PYTHON_ENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/integration/python/requirements.txt
+
 attacks: prerequisites node-modules ## Attack the sidecar beside honest clients, and write docs/attacks.md; needs root
 	$(call say,the sidecar under attack - about 15 minutes)
 	cargo build --release --package socketio-sidecar
 	cargo build --package socketio-affinity-tests --bin attacks
 	target/debug/attacks $(if $(ATTACK),$(ATTACK),--out docs/attacks.md)
 
-soak: fuzz attacks cluster images node-modules ## Run what takes long: fuzzing, attacks, an hour of load, faults at every write
+soak: fuzz attacks client-address cluster images node-modules ## Run what takes long: fuzzing, attacks, an hour of load, faults at every write
 	$(call say,the connections that clients share - each attack is sent for 2 s)
 	ATTACKS=5000 $(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- attacks
 	$(call say,our parsers against those of hyper and Node - 20000 inputs each)

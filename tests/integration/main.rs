@@ -3,7 +3,7 @@
 //! | tests | ask |
 //! | --- | --- |
 //! | [`standalone`] | does every request find its session behind a round-robin proxy, as `docs/standalone.md` says? |
-//! | [`handshakes`], [`forwarded_for`], [`proxy_protocol`], [`revision_3`] | what is changed on the way, and what is not? |
+//! | [`handshakes`], [`forwarded_for`], [`proxy_protocol`], [`client_address`], [`revision_3`] | what is changed on the way, and what is not? |
 //! | [`foreign_tags`], [`owner_gone`], [`peer_port`], [`peer_certificates`] | where does a request never go? |
 //! | [`aborts`], [`half_close`], [`bodies`], [`keep_alive`] | what do connections on both sides see? |
 //! | [`strict_http`], [`refusals`], [`http_hops`] | what is refused, and what passes? |
@@ -20,6 +20,7 @@
 mod aborts;
 mod attacks;
 mod bodies;
+mod client_address;
 mod command_line;
 mod corpus;
 mod differential;
