@@ -12,6 +12,7 @@
 //! | [`differential`] | is what we accept read the same by hyper, Node and Socket.IO? |
 //! | [`reload`], [`paced_close`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
 //! | [`secrets`], [`secrets_in_errors`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
+//! | [`threat_model`] | does every claim of the threat model have its test? |
 //!
 //! Everything they need is in `support::harness`.
 
@@ -47,3 +48,4 @@ mod secrets_in_errors;
 mod shutdown;
 mod standalone;
 mod strict_http;
+mod threat_model;
