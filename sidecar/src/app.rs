@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::admin::Admin;
 use crate::metrics::Metrics;
 use crate::origin::Side;
-use crate::proxy::{Listener, OncePerMinute, Proxy, Timeouts, listen};
+use crate::proxy::{Heads, Listener, OncePerMinute, Proxy, Timeouts, listen};
 use crate::settings::{Identity, RELOAD_INTERVAL, Reload, SettingsRefusal, Source};
 use crate::shutdown::{self, Deadlines, Haste, Stopper};
 use crate::throttle::Throttle;
@@ -44,6 +44,8 @@ pub struct App {
     pub config_dir: PathBuf,
     /// Most connections open from clients, and as many again from peers.
     pub max_connections: usize,
+    /// The limits of heads.
+    pub heads: Heads,
     /// Limits of waiting for clients.
     pub timeouts: Timeouts,
     /// Limits of stopping.
@@ -104,6 +106,7 @@ impl App {
             app: AppUpstream::new(self.app, self.timeouts.stall),
             peers: Peers::new(self.peer_listen.port(), self.timeouts.stall),
             timeouts: self.timeouts,
+            heads: self.heads,
             shutdown,
             http2_warning: OncePerMinute::default(),
             lots: AtomicU64::new(0),

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use socketio_sidecar_core::config::Mode;
+use socketio_sidecar_core::http1::{HeadLimits, MAX_FIELDS_SETTING, MAX_HEAD_SETTING};
 
 use crate::app::App;
 use crate::init::Init;
-use crate::proxy::Timeouts;
+use crate::proxy::{Heads, Timeouts};
 use crate::shutdown::Deadlines;
 
 /// Forwards each Socket.IO request to the pod that owns its session.
@@ -79,6 +80,21 @@ pub struct RunArgs {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
 
+    /// Longest head of a request, in bytes: request line and header fields. Longer ones are answered with 431.
+    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_REQUEST_HEAD", value_name = "BYTES", default_value_t = 32 * 1024,
+          value_parser = clap::value_parser!(u32).range(MIN_HEAD..=MAX_HEAD_SETTING as i64))]
+    max_request_head: u32,
+
+    /// Longest head of an answer of the application, in bytes. In place of longer ones, clients get a 502.
+    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_ANSWER_HEAD", value_name = "BYTES", default_value_t = 64 * 1024,
+          value_parser = clap::value_parser!(u32).range(MIN_HEAD..=MAX_HEAD_SETTING as i64))]
+    max_answer_head: u32,
+
+    /// Most header fields of a request or an answer.
+    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_FIELDS", value_name = "COUNT", default_value_t = 256,
+          value_parser = clap::value_parser!(u16).range(MIN_FIELDS..=MAX_FIELDS_SETTING as i64))]
+    max_fields: u16,
+
     /// Threads that serve connections.
     #[arg(long, env = "SOCKETIO_SIDECAR_THREADS", value_name = "COUNT", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -124,6 +140,11 @@ pub struct RunArgs {
     #[arg(long, env = "SOCKETIO_SIDECAR_LOG", value_name = "LEVEL", default_value = "info")]
     pub log: String,
 }
+
+/// Smallest limit of a head, in bytes: less, and browsers' own requests are refused.
+const MIN_HEAD: i64 = 4 * 1024;
+/// Smallest limit of header fields.
+const MIN_FIELDS: i64 = 50;
 
 /// `socketio-sidecar init`.
 #[derive(Debug, Args)]
@@ -180,6 +201,8 @@ impl RunArgs {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
+        let fields = self.max_fields.into();
+        let limits = |bytes: u32| HeadLimits { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), fields };
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Some(App {
             app: self.app,
@@ -189,6 +212,7 @@ impl RunArgs {
             pod_uid: self.pod_uid.clone()?,
             config_dir: self.config_dir.clone(),
             max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
+            heads: Heads { requests: limits(self.max_request_head), answers: limits(self.max_answer_head) },
             timeouts: Timeouts {
                 head: seconds(self.head_timeout),
                 body: seconds(self.body_timeout),

@@ -30,16 +30,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use socketio_sidecar_core::http1::HeadLimits;
+use socketio_sidecar_core::ownership::Rejection;
 use socketio_sidecar_core::pace::Lot;
 
 pub(crate) use listen::{Listener, listen};
 pub(crate) use once_per_minute::OncePerMinute;
 
 use crate::metrics::Metrics;
+use crate::origin::Side;
 use crate::settings::Source;
 use crate::shutdown::Shutdown;
 use crate::throttle::Throttle;
 use crate::upstream::{App, Peers};
+use route::Way;
 
 /// The limits of waiting for a client.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +58,33 @@ pub struct Timeouts {
     pub stall: Duration,
 }
 
+/// The limits of heads.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    /// For the heads of clients' requests.
+    pub requests: HeadLimits,
+    /// For the heads of the application's answers.
+    pub answers: HeadLimits,
+}
+
+impl Heads {
+    /// The limits for the heads of requests from this side.
+    fn from(&self, side: Side) -> HeadLimits {
+        match side {
+            Side::Client => self.requests,
+            Side::Peer => self.requests.of_forwarded(),
+        }
+    }
+
+    /// The limits for the heads of answers to requests that go this way.
+    fn answered(&self, way: Result<Way, Rejection>) -> HeadLimits {
+        match way {
+            Ok(Way::Owner(_)) => self.answers.of_forwarded(),
+            _ => self.answers,
+        }
+    }
+}
+
 /// What all connections of a sidecar share.
 #[derive(Debug)]
 pub(crate) struct Proxy {
@@ -62,6 +93,7 @@ pub(crate) struct Proxy {
     pub(crate) app: App,
     pub(crate) peers: Peers,
     pub(crate) timeouts: Timeouts,
+    pub(crate) heads: Heads,
     pub(crate) shutdown: Shutdown,
     /// Limits the warnings about HTTP/2, which an edge may cause with every connection.
     pub(crate) http2_warning: OncePerMinute,

@@ -29,6 +29,7 @@ mod foreign_tags;
 mod forwarded_for;
 mod half_close;
 mod handshakes;
+mod head_limits;
 mod http_hops;
 mod images;
 mod keep_alive;

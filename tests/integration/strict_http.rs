@@ -124,30 +124,6 @@ async fn a_malformed_chunk_is_refused_where_it_stands() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_answered_431() {
-    let (config, place) = (Config::new("enforce").await, Place::new());
-    let app = Recorder::start(place.app(), OK).await;
-    let _sidecar = Sidecar::start(&config, &place).await;
-    let fields = |count: usize, value: &str| {
-        let fields: String = (0..count).map(|at| format!("X-{at}: {value}\r\n")).collect();
-        format!("GET /x HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
-    };
-    for request in
-        [fields(1, &"x".repeat(16 * 1024)), fields(100, "1"), format!("GET /{}", "x".repeat(20_000))]
-    {
-        let mut client = Wire::connect(place.clients()).await;
-        client.send(request).await;
-        let answer = client.answer().await;
-        assert_eq!((answer.status, answer.header("connection")), (431, Some("close")));
-        client.ended().await;
-    }
-    assert_eq!(app.connections(), 0);
-    let mut client = Wire::connect(place.clients()).await;
-    client.send(fields(99, &"x".repeat(140))).await;
-    assert_eq!(client.answer().await.status, 200, "just below both limits");
-}
-
-#[tokio::test]
 async fn a_head_that_takes_too_long_is_answered_408_and_silence_is_closed() {
     let (config, place) = (Config::new("enforce").await, Place::new());
     let app = Scripted::bind(place.app()).await;

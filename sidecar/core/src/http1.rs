@@ -9,7 +9,7 @@
 //! - A head is accepted only when every line ends in CRLF, no CR or NUL stands alone, and its body's
 //!   length has exactly one reading. An accepted head is rebuilt line by line by [`crate::hop`], never
 //!   re-interpreted. An accepted body passes byte for byte, except chunk extensions and trailers.
-//! - Every length is bounded: [`MAX_HEAD`], [`MAX_HEADERS`], [`fields::MAX_CONNECTION_OPTIONS`], and the limits in
+//! - Every length is bounded: [`HeadLimits`], up to [`MAX_HEAD`] and [`MAX_FIELDS`]; [`fields::MAX_CONNECTION_OPTIONS`], and the limits in
 //!   [`chunked`].
 
 mod body;
@@ -28,19 +28,54 @@ pub use response::ResponseHead;
 
 pub use httparse::Header;
 
-/// Longest head accepted, in bytes: what Node accepts by default.
-pub const MAX_HEAD: usize = 16 * 1024;
+use std::mem::MaybeUninit;
 
-/// Most header fields accepted in one head.
-pub const MAX_HEADERS: usize = 100;
+/// Upper bound of [`HeadLimits::bytes`].
+pub const MAX_HEAD: usize = MAX_HEAD_SETTING + HOP_MARGIN.bytes;
+
+/// Upper bound of [`HeadLimits::fields`]: so many slots take 33 KiB of stack while a head is parsed.
+pub const MAX_FIELDS: usize = MAX_FIELDS_SETTING + HOP_MARGIN.fields;
+
+/// Largest length of a head that can be set as its limit, in bytes.
+pub const MAX_HEAD_SETTING: usize = 256 * 1024;
+
+/// Largest number of header fields that can be set as a limit.
+pub const MAX_FIELDS_SETTING: usize = 1000;
+
+/// Room for what [`crate::hop`] adds to a head.
+const HOP_MARGIN: HeadLimits = HeadLimits { bytes: 4 * 1024, fields: 24 };
+
+/// Limits of one head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Longest head accepted, in bytes.
+    pub bytes: usize,
+    /// Most header fields accepted in one head.
+    pub fields: usize,
+}
+
+impl HeadLimits {
+    /// The limits of a head that another sidecar has accepted by these limits and then rebuilt: such a head
+    /// must not be refused for what that sidecar has added.
+    #[must_use]
+    pub fn of_forwarded(self) -> Self {
+        Self { bytes: self.bytes + HOP_MARGIN.bytes, fields: self.fields + HOP_MARGIN.fields }
+    }
+
+    /// As many of the slots as there may be fields.
+    #[must_use]
+    pub fn of_slots<'s, 'b>(self, slots: &'s mut HeaderSlots<'b>) -> &'s mut [MaybeUninit<Header<'b>>] {
+        &mut slots[..self.fields.min(MAX_FIELDS)]
+    }
+}
 
 /// Room for the header fields of one head, on the caller's stack.
-pub type HeaderSlots<'b> = [std::mem::MaybeUninit<Header<'b>>; MAX_HEADERS];
+pub type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; MAX_FIELDS];
 
 /// Empty [`HeaderSlots`].
 #[must_use]
 pub const fn header_slots<'b>() -> HeaderSlots<'b> {
-    [const { std::mem::MaybeUninit::uninit() }; MAX_HEADERS]
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
 }
 
 /// Why a head or a chunked body is refused. The text is for the log and for the 400's body.
@@ -55,9 +90,15 @@ pub enum Malformed {
     /// A version other than 1.0 and 1.1.
     #[error("the HTTP version is not 1.0 or 1.1")]
     Version,
-    /// More than [`MAX_HEAD`] bytes or [`MAX_HEADERS`] fields.
-    #[error("the head is longer than 16 KiB or has more than 100 fields")]
-    TooLarge,
+    /// More bytes than [`HeadLimits::bytes`].
+    #[error("the head is longer than the limit")]
+    TooLong,
+    /// More fields than [`HeadLimits::fields`].
+    #[error("the head has more fields than the limit")]
+    TooManyFields,
+    /// More interim answers before the final one than are accepted.
+    #[error("there are too many interim answers")]
+    TooManyInterim,
     /// `Content-Length` that is not one plain decimal number, or is repeated (RFC 9112 section 6.3).
     #[error("Content-Length is repeated or not a number")]
     ContentLength,

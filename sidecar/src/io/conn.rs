@@ -48,6 +48,12 @@ impl Conn {
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
         let most = limit.saturating_sub(self.inbox().len());
         self.poll_read(cx, most, |bytes, inbox, _| {
+            let needed = inbox.len() + bytes.len();
+            if needed > inbox.capacity() {
+                // Room is doubled, but never made beyond the limit: heads that stay incomplete cost no more.
+                let room = (2 * inbox.capacity()).min(limit).max(needed);
+                inbox.reserve_exact(room - inbox.len());
+            }
             inbox.extend_from_slice(bytes);
             bytes.len()
         })

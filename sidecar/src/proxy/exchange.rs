@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socketio_sidecar_core::handshake::Untagged;
-use socketio_sidecar_core::http1::{Body, Followed, MAX_HEAD, Malformed};
+use socketio_sidecar_core::http1::{Body, Followed, Malformed};
 use socketio_sidecar_core::websocket::Messages;
 
 use super::Timeouts;
@@ -68,7 +68,7 @@ pub(super) enum Failure {
     Unsent(io::Error),
     /// The client closed its connection, or it broke.
     ClientGone,
-    /// The client has sent 16 KiB of further requests behind this one.
+    /// The client has sent more than the length of a head of further requests behind this one.
     Flooded,
     /// The client's body is malformed.
     BadRequest(Malformed),
@@ -239,10 +239,10 @@ impl<'c> Exchange<'c> {
     /// it goes, so such a client is let go itself.
     fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         while self.request.body.is_complete() && !self.phase.is_over() && !self.half_closed {
-            if self.client.inbox().len() >= MAX_HEAD {
+            if self.client.inbox().len() >= self.request.max_ahead {
                 return Err(Failure::Flooded);
             }
-            match self.client.poll_fill(cx, MAX_HEAD) {
+            match self.client.poll_fill(cx, self.request.max_ahead) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(read)) if read > 0 => {}
                 Poll::Ready(Ok(_)) if !self.request.ends_with_client => self.half_closed = true,

@@ -27,6 +27,8 @@ pub(super) enum Refusal {
     BadGateway,
     /// The body of the request took too long.
     BodyTimeout,
+    /// The head of the application's answer is beyond its limits.
+    AnswerHeadTooLarge,
     /// Nothing moved for too long while the request's body or its answer was under way.
     Stalled,
 }
@@ -36,6 +38,8 @@ impl Refusal {
     pub(super) const fn cause(self) -> &'static str {
         match self {
             Self::Malformed(Malformed::Http2) => "http2",
+            Self::Malformed(Malformed::TooLong | Malformed::TooManyFields) => "request_head_too_large",
+            Self::AnswerHeadTooLarge => "answer_head_too_large",
             Self::Malformed(_) => "malformed_request",
             Self::HeadTimeout => "head_timeout",
             Self::Rejected(Rejection::AmbiguousSid) => "ambiguous_sid",
@@ -51,8 +55,8 @@ impl Refusal {
     /// The whole answer to `asker`.
     pub(super) fn render(self, asker: &Asker) -> String {
         let (status, kind, body) = match self {
-            Self::Malformed(Malformed::TooLarge) => {
-                ("431 Request Header Fields Too Large", TEXT, format!("{}\n", Malformed::TooLarge))
+            Self::Malformed(why @ (Malformed::TooLong | Malformed::TooManyFields)) => {
+                ("431 Request Header Fields Too Large", TEXT, format!("{why}\n"))
             }
             Self::Malformed(why) => ("400 Bad Request", TEXT, format!("{why}\n")),
             Self::HeadTimeout => {
@@ -68,6 +72,9 @@ impl Refusal {
                 ("503 Service Unavailable", TEXT, "the application does not accept connections\n".to_owned())
             }
             Self::Exhausted => ("503 Service Unavailable", TEXT, "too many connections\n".to_owned()),
+            Self::AnswerHeadTooLarge => {
+                ("502 Bad Gateway", TEXT, "the head of the application's answer is too large\n".to_owned())
+            }
             Self::BadGateway => {
                 ("502 Bad Gateway", TEXT, "the application gave no usable answer\n".to_owned())
             }
@@ -132,13 +139,15 @@ const JSON: &str = "application/json";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socketio_sidecar_core::http1::{Framing, ResponseHead, find_head_end, header_slots};
+    use socketio_sidecar_core::http1::{Framing, MAX_HEAD, ResponseHead, find_head_end, header_slots};
 
     #[test]
     fn every_refusal_is_a_complete_answer_that_closes() {
         for refusal in [
             Refusal::Malformed(Malformed::Host),
-            Refusal::Malformed(Malformed::TooLarge),
+            Refusal::Malformed(Malformed::TooLong),
+            Refusal::Malformed(Malformed::TooManyFields),
+            Refusal::AnswerHeadTooLarge,
             Refusal::Malformed(Malformed::Http2),
             Refusal::HeadTimeout,
             Refusal::Rejected(Rejection::AmbiguousSid),
@@ -150,7 +159,7 @@ mod tests {
             Refusal::Stalled,
         ] {
             let answer = refusal.render(&Asker::default());
-            let end = find_head_end(answer.as_bytes(), 0).unwrap().unwrap();
+            let end = find_head_end(answer.as_bytes(), 0, MAX_HEAD).unwrap().unwrap();
             let mut slots = header_slots();
             let head = ResponseHead::parse(&answer.as_bytes()[..end], false, &mut slots).unwrap();
             assert!(head.status >= 400 && !head.keep_alive, "{answer}");

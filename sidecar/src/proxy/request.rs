@@ -5,9 +5,10 @@ use std::sync::Arc;
 use socketio_sidecar_core::config::Mode;
 use socketio_sidecar_core::forwarded::{self, Forwarded};
 use socketio_sidecar_core::hop::{RequestHop, write_request};
-use socketio_sidecar_core::http1::{Body, Malformed, RequestHead, header_slots};
+use socketio_sidecar_core::http1::{Body, HeadLimits, Malformed, RequestHead, header_slots};
 use socketio_sidecar_core::ownership::{Decision, Local, Rejection};
 
+use super::Heads;
 use super::refusal::Asker;
 use super::route::Way;
 use super::session::Session;
@@ -29,6 +30,8 @@ pub(super) struct Request {
     /// The end of what the client sends is the end of the client: a poll, of whose end the owner must learn
     /// at once, a WebSocket, or a request from a peer, which never half-closes.
     pub(super) ends_with_client: bool,
+    /// Most bytes of further requests that are read while this one is answered.
+    pub(super) max_ahead: usize,
     /// GET, HEAD and the like: a connection that has been idle for a while will do.
     pub(super) is_safe: bool,
     /// Where it goes, if anywhere.
@@ -45,6 +48,7 @@ pub(super) struct AnswerRules {
     pub(super) keep_alive: bool,
     pub(super) websocket: bool,
     pub(super) reading: Reading,
+    pub(super) limits: HeadLimits,
 }
 
 /// Whether an answer's body is read before it is passed on.
@@ -66,9 +70,11 @@ impl Request {
         origin: &Origin,
         applied: &Arc<Applied>,
         metrics: &Metrics,
+        heads: &Heads,
     ) -> Result<Self, Malformed> {
+        let limits = heads.from(origin.side);
         let mut slots = header_slots();
-        let head = RequestHead::parse(head, &mut slots)?;
+        let head = RequestHead::parse(head, limits.of_slots(&mut slots))?;
         let rules = applied.rules();
         let decision = match origin.side {
             Side::Client => rules.decide(head.method, head.target),
@@ -107,12 +113,19 @@ impl Request {
         let is_poll = names_session && head.method != "POST";
         let mut outbox = Outbox::default();
         write_request(outbox.buffer(), &head, &hop);
+        let session = head.websocket.then(|| Session::of(&decision)).flatten();
+        let way = match decision {
+            Decision::Local(_) => Ok(Way::App),
+            Decision::Forward(tagged) => Ok(Way::Owner(tagged.owner)),
+            Decision::Reject(rejection) => Err(rejection),
+        };
         let answer = AnswerRules {
             to_head: head.method == "HEAD",
             to_http_1_0: head.http_1_0,
             keep_alive: head.keep_alive,
             websocket: head.websocket,
             reading,
+            limits: heads.answered(way),
         };
         Ok(Self {
             outbox,
@@ -121,12 +134,9 @@ impl Request {
             asker: Asker::of(&head),
             ends_with_client: is_poll || head.websocket || origin.side == Side::Peer,
             is_safe: matches!(head.method, "GET" | "HEAD" | "OPTIONS"),
-            session: head.websocket.then(|| Session::of(&decision)).flatten(),
-            way: match decision {
-                Decision::Local(_) => Ok(Way::App),
-                Decision::Forward(tagged) => Ok(Way::Owner(tagged.owner)),
-                Decision::Reject(rejection) => Err(rejection),
-            },
+            session,
+            max_ahead: limits.bytes,
+            way,
         })
     }
 }

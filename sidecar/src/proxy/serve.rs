@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use socketio_sidecar_core::handshake::Untagged;
-use socketio_sidecar_core::http1::{MAX_HEAD, Malformed, find_head_end};
+use socketio_sidecar_core::http1::{Malformed, find_head_end};
 use socketio_sidecar_core::websocket::Messages;
 use tokio::time::Instant;
 
@@ -47,7 +47,7 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
     // A new connection has no reason to be silent.
     let mut deadline = Deadline::new(Instant::now() + proxy.timeouts.head);
     loop {
-        let end = match read_head(&proxy, &mut client, &mut deadline, closing.as_mut()).await {
+        let end = match read_head(&proxy, &mut client, &origin, &mut deadline, closing.as_mut()).await {
             Ok(end) => end,
             Err(NoHead::Quiet) => return,
             Err(NoHead::Refused(refusal)) => {
@@ -55,7 +55,8 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
             }
         };
         let applied = proxy.source.applied();
-        let prepared = Request::prepare(&client.inbox()[..end], &origin, &applied, &proxy.metrics);
+        let prepared =
+            Request::prepare(&client.inbox()[..end], &origin, &applied, &proxy.metrics, &proxy.heads);
         client.take(end);
         let mut request = match prepared {
             Ok(request) => request,
@@ -88,9 +89,11 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
 async fn read_head(
     proxy: &Proxy,
     client: &mut Conn,
+    origin: &Origin,
     deadline: &mut Deadline,
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<usize, NoHead> {
+    let limit = proxy.heads.from(origin.side).bytes;
     let refused = |why: Malformed| NoHead::Refused(Refusal::Malformed(why));
     let (mut has_begun, mut searched, mut empty_lines) = (false, 0, 0);
     loop {
@@ -100,7 +103,7 @@ async fn read_head(
             (searched, empty_lines) = (0, 1);
         }
         if !client.inbox().is_empty() {
-            if let Some(end) = find_head_end(client.inbox(), searched).map_err(refused)? {
+            if let Some(end) = find_head_end(client.inbox(), searched, limit).map_err(refused)? {
                 return Ok(end);
             }
             searched = client.inbox().len();
@@ -110,7 +113,7 @@ async fn read_head(
             deadline.set(deadline.at().min(Instant::now() + proxy.timeouts.head));
         }
         let read = poll_fn(|cx| {
-            if let Poll::Ready(read) = client.poll_fill(cx, MAX_HEAD) {
+            if let Poll::Ready(read) = client.poll_fill(cx, limit) {
                 return Poll::Ready(Some(read));
             }
             let ended = !has_begun && closing.as_mut().poll(cx).is_ready();
@@ -222,8 +225,16 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
         Failure::BodyTimeout => Some(Refusal::BodyTimeout),
         Failure::BadAnswer(why) => {
             proxy.metrics.count_malformed(way.label());
-            tracing::warn!(from = way.label(), %why, "refused an answer");
-            Some(Refusal::BadGateway)
+            let setting = match why {
+                Malformed::TooLong => "--max-answer-head",
+                Malformed::TooManyFields => "--max-fields",
+                _ => {
+                    tracing::warn!(from = way.label(), %why, "refused an answer");
+                    return Some(Refusal::BadGateway);
+                }
+            };
+            tracing::warn!(from = way.label(), %why, "refused an answer; {setting} sets the limit");
+            Some(Refusal::AnswerHeadTooLarge)
         }
         Failure::Unsent(error) | Failure::Broken(error) => {
             tracing::info!(to = way.label(), %error, "the connection onward broke");

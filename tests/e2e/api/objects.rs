@@ -113,6 +113,7 @@ pub(super) fn everything() -> Value {
         },
         "sidecar": {
             "image": "sidecar:1", "imagePullPolicy": "Never", "maxConnections": 1, "log": "debug",
+            "maxRequestHeadBytes": 4096, "maxAnswerHeadBytes": 262_144, "maxHeaderFields": 1000,
             "resources": {"requests": {"cpu": "100m", "memory": 1_000_000}, "limits": {"cpu": 1}},
         },
         "peers": {"certificateDays": 1},

@@ -5,7 +5,7 @@
 
 use socketio_sidecar_core::hop::{RequestHop, ResponseHop, write_request, write_response};
 use socketio_sidecar_core::http1::{Body, Framing, Header, Malformed, RequestHead, ResponseHead};
-use socketio_sidecar_core::http1::{find_head_end, header_slots};
+use socketio_sidecar_core::http1::{MAX_HEAD, find_head_end, header_slots};
 
 use super::reading::{End, Fields, Message, Reading};
 
@@ -29,7 +29,7 @@ pub(super) fn requests(bytes: &[u8], hop: &RequestHop<'_>) -> Ours {
         // One empty line before a request is ignored.
         let empty = if bytes[at..].starts_with(b"\r\n") { 2 } else { 0 };
         let head = &bytes[at + empty..];
-        let end = match find_head_end(head, 0) {
+        let end = match find_head_end(head, 0, MAX_HEAD) {
             Ok(Some(end)) => end,
             Ok(None) => break,
             Err(why) => return ours.refused(why),
@@ -73,7 +73,7 @@ pub(super) fn answer(bytes: &[u8], to_head: bool, hop: &ResponseHop) -> Ours {
     let mut ours = Ours::new();
     let mut at = 0;
     loop {
-        let end = match find_head_end(&bytes[at..], 0) {
+        let end = match find_head_end(&bytes[at..], 0, MAX_HEAD) {
             Ok(Some(end)) => end,
             Ok(None) => return ours,
             Err(why) => return ours.refused(why),

@@ -25,6 +25,20 @@ pub struct Sidecar {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
+    /// Longest head of a request, in bytes: request line and header fields. Default 32768. A longer head is
+    /// answered with 431.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 4096, max = 262_144))]
+    pub max_request_head_bytes: Option<u32>,
+    /// Longest head of an answer of the application, in bytes. Default 65536. In place of an answer with a
+    /// longer head, the client gets a 502.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 4096, max = 262_144))]
+    pub max_answer_head_bytes: Option<u32>,
+    /// Most header fields of a request or an answer. Default 256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 50, max = 1000))]
+    pub max_header_fields: Option<u32>,
     /// Which log lines are written: error, warn, info, debug or trace, or directives; info without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]

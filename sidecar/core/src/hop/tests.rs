@@ -1,6 +1,6 @@
 use super::*;
 use crate::forwarded::is_forwarded_for;
-use crate::http1::{find_head_end, header_slots};
+use crate::http1::{MAX_HEAD, find_head_end, header_slots};
 use proptest::prelude::*;
 
 fn request(head: &str, hop: &RequestHop<'_>) -> String {
@@ -155,7 +155,7 @@ proptest! {
         let hop = RequestHop { forwarded: Forwarded::Append("10.0.0.9"), ..RequestHop::default() };
         let mut out = Vec::new();
         write_request(&mut out, &parsed, &hop);
-        prop_assert_eq!(find_head_end(&out, 0), Ok(Some(out.len())));
+        prop_assert_eq!(find_head_end(&out, 0, MAX_HEAD), Ok(Some(out.len())));
         let mut slots = header_slots();
         let again = RequestHead::parse(&out, &mut slots).unwrap();
         prop_assert_eq!((again.method, again.target), (parsed.method, parsed.target));
@@ -177,7 +177,7 @@ proptest! {
         let Ok(parsed) = ResponseHead::parse(head.as_bytes(), to_head, &mut slots) else { return Ok(()) };
         let mut out = Vec::new();
         write_response(&mut out, &parsed, &ResponseHop::default());
-        prop_assert_eq!(find_head_end(&out, 0), Ok(Some(out.len())));
+        prop_assert_eq!(find_head_end(&out, 0, MAX_HEAD), Ok(Some(out.len())));
         let mut slots = header_slots();
         let again = ResponseHead::parse(&out, to_head, &mut slots).unwrap();
         prop_assert_eq!((again.status, again.framing), (parsed.status, parsed.framing));

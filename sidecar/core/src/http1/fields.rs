@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 /// The kinds of fields by name.
-const NAMES: [(&str, Kind); 73] = [
+const NAMES: [(&str, Kind); 76] = [
     ("accept", Kind::Head),
     ("age", Kind::Head),
     ("allow", Kind::Head),
@@ -52,6 +52,7 @@ const NAMES: [(&str, Kind); 73] = [
     ("expect", Kind::Head),
     ("expires", Kind::Head),
     ("forwarded", Kind::Head),
+    ("forwarded-for", Kind::Head),
     ("from", Kind::Head),
     ("front-end-https", Kind::Head),
     ("grpc-message", Kind::Any),
@@ -67,6 +68,7 @@ const NAMES: [(&str, Kind); 73] = [
     ("max-forwards", Kind::Head),
     ("nel", Kind::Head),
     ("origin", Kind::Head),
+    ("path-info", Kind::Head),
     ("permissions-policy", Kind::Head),
     ("pragma", Kind::Head),
     ("priority", Kind::Head),
@@ -83,6 +85,7 @@ const NAMES: [(&str, Kind); 73] = [
     ("repr-digest", Kind::Any),
     ("retry-after", Kind::Head),
     ("save-data", Kind::Head),
+    ("script-name", Kind::Head),
     ("server", Kind::Any),
     ("server-timing", Kind::Any),
     ("set-cookie", Kind::Head),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::{MAX_HEAD, Malformed};
+use super::Malformed;
 
 static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
@@ -12,20 +12,20 @@ static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r
 ///
 /// Returns the head's length with its final empty line, or `None` while more bytes are needed.
 /// `searched` is how many bytes of `buf` an earlier call has already seen, so that a head that comes
-/// byte by byte is searched once.
+/// byte by byte is searched once. `limit` is the longest head accepted, in bytes.
 ///
 /// # Errors
 /// [`Malformed::LineEnding`] at the first LF without CR or CR without LF, so that a client which
 /// ends lines differently is refused at once instead of waiting for a head that never ends.
-/// [`Malformed::TooLarge`] when no head ends within [`MAX_HEAD`] bytes.
-pub fn find_head_end(buf: &[u8], searched: usize) -> Result<Option<usize>, Malformed> {
+/// [`Malformed::TooLong`] when no head ends within `limit` bytes.
+pub fn find_head_end(buf: &[u8], searched: usize, limit: usize) -> Result<Option<usize>, Malformed> {
     // A CR may have been the last byte seen, and an empty line spans four bytes.
     let start = searched.saturating_sub(3).min(buf.len());
     let end = EMPTY_LINE.find(&buf[start..]).map(|at| start + at + 4);
     if !ends_lines_in_crlf(&buf[start..end.unwrap_or(buf.len())]) || buf.first() == Some(&b'\n') {
         return Err(Malformed::LineEnding);
     }
-    if end.unwrap_or(buf.len() + 1) > MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(end) }
+    if end.unwrap_or(buf.len() + 1) > limit { Err(Malformed::TooLong) } else { Ok(end) }
 }
 
 /// True where each CR is followed by LF, and each LF follows a CR, except the first and the last byte.
@@ -37,30 +37,32 @@ fn ends_lines_in_crlf(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_HEAD;
     use super::*;
     use proptest::prelude::*;
 
     #[test]
     fn a_head_ends_at_its_first_empty_line() {
-        assert_eq!(find_head_end(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody\n\r", 0), Ok(Some(27)));
-        assert_eq!(find_head_end(b"GET / HTTP/1.1\r\nHost: a\r\n\r", 0), Ok(None));
-        assert_eq!(find_head_end(b"", 0), Ok(None));
+        assert_eq!(find_head_end(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody\n\r", 0, MAX_HEAD), Ok(Some(27)));
+        assert_eq!(find_head_end(b"GET / HTTP/1.1\r\nHost: a\r\n\r", 0, MAX_HEAD), Ok(None));
+        assert_eq!(find_head_end(b"", 0, MAX_HEAD), Ok(None));
     }
 
     #[test]
     fn a_line_that_does_not_end_in_crlf_is_refused_at_once() {
         for head in [&b"GET / HTTP/1.1\n"[..], b"\n", b"GET / HTTP/1.1\r\nA: b\rc", b"A\r\r\n\r\n"] {
-            assert_eq!(find_head_end(head, 0), Err(Malformed::LineEnding), "{head:?}");
+            assert_eq!(find_head_end(head, 0, MAX_HEAD), Err(Malformed::LineEnding), "{head:?}");
         }
     }
 
     #[test]
     fn a_head_without_an_end_is_refused_at_the_limit() {
-        assert_eq!(find_head_end(&[b'a'; MAX_HEAD - 1], 0), Ok(None));
-        assert_eq!(find_head_end(&[b'a'; MAX_HEAD], 0), Err(Malformed::TooLarge));
-        let mut long = vec![b'a'; MAX_HEAD];
+        assert_eq!(find_head_end(&[b'a'; 99], 0, 100), Ok(None));
+        assert_eq!(find_head_end(&[b'a'; 100], 0, 100), Err(Malformed::TooLong));
+        let mut long = vec![b'a'; 96];
         long.extend_from_slice(b"\r\n\r\n");
-        assert_eq!(find_head_end(&long, 0), Err(Malformed::TooLarge));
+        assert_eq!(find_head_end(&long, 0, 100), Ok(Some(100)));
+        assert_eq!(find_head_end(&long, 0, 99), Err(Malformed::TooLong));
     }
 
     fn byte_by_byte(buf: &[u8]) -> Result<Option<usize>, Malformed> {
@@ -84,10 +86,10 @@ mod tests {
         ) {
             let bytes = lines.concat();
             let byte_by_byte = byte_by_byte(bytes.as_bytes());
-            prop_assert_eq!(find_head_end(bytes.as_bytes(), 0), byte_by_byte);
+            prop_assert_eq!(find_head_end(bytes.as_bytes(), 0, MAX_HEAD), byte_by_byte);
             let start = searched.min(bytes.len());
-            if find_head_end(&bytes.as_bytes()[..start], 0) == Ok(None) {
-                prop_assert_eq!(find_head_end(bytes.as_bytes(), start), byte_by_byte);
+            if find_head_end(&bytes.as_bytes()[..start], 0, MAX_HEAD) == Ok(None) {
+                prop_assert_eq!(find_head_end(bytes.as_bytes(), start, MAX_HEAD), byte_by_byte);
             }
         }
 
@@ -95,9 +97,9 @@ mod tests {
         fn however_it_is_cut_the_end_is_the_same(bytes in "[ab\r\n]{0,60}", cut in 0usize..60) {
             let buf = bytes.as_bytes();
             let cut = cut.min(buf.len());
-            let whole = find_head_end(buf, 0);
-            match find_head_end(&buf[..cut], 0) {
-                Ok(None) => prop_assert_eq!(find_head_end(buf, cut), whole),
+            let whole = find_head_end(buf, 0, MAX_HEAD);
+            match find_head_end(&buf[..cut], 0, MAX_HEAD) {
+                Ok(None) => prop_assert_eq!(find_head_end(buf, cut, MAX_HEAD), whole),
                 found => prop_assert_eq!(found, whole),
             }
         }

@@ -1,8 +1,10 @@
 //! Request heads.
 
+use std::mem::MaybeUninit;
+
 use super::fields::{MAX_CONNECTION_OPTIONS, connection_options};
 use super::framing::FramingFields;
-use super::{Framing, Header, HeaderSlots, Malformed};
+use super::{Framing, Header, Malformed};
 
 /// A request's head, parsed and found unambiguous.
 #[derive(Debug)]
@@ -29,12 +31,13 @@ pub struct RequestHead<'h, 'b> {
 }
 
 impl<'h, 'b> RequestHead<'h, 'b> {
-    /// Parses `head`, which ends with its empty line, as [`super::find_head_end`] found it.
+    /// Parses `head`, which ends with its empty line, as [`super::find_head_end`] found it, and has no
+    /// more fields than there are `slots`.
     ///
     /// # Errors
     /// Whatever makes the head or its framing ambiguous; see [`Malformed`]. The answer is 400, and
     /// the connection closes, since where the next request starts is not known.
-    pub fn parse(head: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> Result<Self, Malformed> {
+    pub fn parse(head: &'b [u8], slots: &'h mut [MaybeUninit<Header<'b>>]) -> Result<Self, Malformed> {
         let mut parsed = httparse::Request::new(&mut []);
         let status = httparse::ParserConfig::default()
             .parse_request_with_uninit_headers(&mut parsed, head, slots)
@@ -161,7 +164,7 @@ impl ConnectionOptions {
 
 pub(super) fn syntax(error: httparse::Error) -> Malformed {
     match error {
-        httparse::Error::TooManyHeaders => Malformed::TooLarge,
+        httparse::Error::TooManyHeaders => Malformed::TooManyFields,
         httparse::Error::Version => Malformed::Version,
         _ => Malformed::Syntax,
     }
@@ -169,11 +172,11 @@ pub(super) fn syntax(error: httparse::Error) -> Malformed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{find_head_end, header_slots};
+    use super::super::{HeadLimits, MAX_FIELDS, MAX_HEAD, find_head_end, header_slots};
     use super::*;
 
     fn parse<T>(text: &str, look: impl FnOnce(&RequestHead<'_, '_>) -> T) -> Result<T, Malformed> {
-        let end = find_head_end(text.as_bytes(), 0)?.expect("the head is complete");
+        let end = find_head_end(text.as_bytes(), 0, MAX_HEAD)?.expect("the head is complete");
         let mut slots = header_slots();
         RequestHead::parse(&text.as_bytes()[..end], &mut slots).map(|head| look(&head))
     }
@@ -254,7 +257,7 @@ mod tests {
             ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", TransferEncoding),
         ];
         for (text, why) in table {
-            let end = find_head_end(text.as_bytes(), 0);
+            let end = find_head_end(text.as_bytes(), 0, MAX_HEAD);
             let found = end.and_then(|_| parse(text, |_| ()));
             assert_eq!(found, Err(why), "{text:?}");
         }
@@ -277,7 +280,14 @@ mod tests {
 
     #[test]
     fn more_fields_than_there_is_room_for_are_too_large() {
-        let fields = "A: b\r\n".repeat(101);
-        assert_eq!(parse(&format!("GET / HTTP/1.1\r\n{fields}\r\n"), |_| ()), Err(Malformed::TooLarge));
+        let refused = Err(Malformed::TooManyFields);
+        let head = |count| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(count));
+        assert_eq!(parse(&head(MAX_FIELDS), |_| ()), refused);
+        for (fields, expected) in [(9, Ok(())), (10, refused)] {
+            let (text, mut slots) = (head(fields), header_slots());
+            let limits = HeadLimits { bytes: MAX_HEAD, fields: 10 };
+            let parsed = RequestHead::parse(text.as_bytes(), limits.of_slots(&mut slots)).map(|_| ());
+            assert_eq!(parsed, expected);
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Response heads.
 
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use super::framing::FramingFields;
 use super::request::{ConnectionOptions, syntax};
-use super::{Framing, Header, HeaderSlots, Malformed};
+use super::{Framing, Header, Malformed};
 
 /// A response's head, parsed and found unambiguous.
 #[derive(Debug)]
@@ -36,7 +37,11 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
     /// # Errors
     /// Whatever makes the head or its framing ambiguous; see [`Malformed`]. Nothing of it may be
     /// passed on.
-    pub fn parse(head: &'b [u8], to_head: bool, slots: &'h mut HeaderSlots<'b>) -> Result<Self, Malformed> {
+    pub fn parse(
+        head: &'b [u8],
+        to_head: bool,
+        slots: &'h mut [MaybeUninit<Header<'b>>],
+    ) -> Result<Self, Malformed> {
         let mut parsed = httparse::Response::new(&mut []);
         let status = httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut parsed, head, slots)

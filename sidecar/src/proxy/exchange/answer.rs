@@ -8,9 +8,7 @@ use socketio_sidecar_core::handshake::{
     MAX_OPEN_PACKET, TaggedBeginning, Untagged, check_head, is_encoded, tag_answer, tag_beginning,
 };
 use socketio_sidecar_core::hop::{ResponseHop, write_response};
-use socketio_sidecar_core::http1::{
-    Body, Framing, MAX_HEAD, Malformed, ResponseHead, find_head_end, header_slots,
-};
+use socketio_sidecar_core::http1::{Body, Framing, Malformed, ResponseHead, find_head_end, header_slots};
 use socketio_sidecar_core::websocket::Messages;
 
 use super::{Exchange, Failure, pass_through};
@@ -18,9 +16,9 @@ use crate::proxy::request::Reading;
 
 /// Most interim (1xx) answers before the final one.
 const INTERIM_MOST: u8 = 16;
-/// Most bytes of an answer held while it is read: its head and what is collected, chunk framing included,
+/// Most bytes of an answer held behind its head while it is read: what is collected, chunk framing included,
 /// and the byte that shows that the answer is longer.
-const MAX_HELD: usize = MAX_HEAD + MAX_OPEN_PACKET + 1;
+const MAX_HELD: usize = MAX_OPEN_PACKET + 1;
 /// Most bytes of an error that are read to see what it says.
 const ERROR_MOST: usize = 4096;
 
@@ -90,7 +88,7 @@ impl Exchange<'_> {
 
     /// Reads more, and deals with the end of the stream.
     fn read_on(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Failure> {
-        match self.onward.poll_fill(cx, MAX_HELD) {
+        match self.onward.poll_fill(cx, self.request.answer.limits.bytes + MAX_HELD) {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(read)) if read > 0 => Ok(Poll::Ready(())),
             Poll::Ready(Ok(_)) => self.ended().map(Poll::Ready),
@@ -117,13 +115,15 @@ impl Exchange<'_> {
     fn receive_head(&mut self) -> Result<bool, Failure> {
         let close = self.closes();
         let Phase::Head { searched, interim } = &mut self.phase else { return Ok(false) };
-        let Some(end) = find_head_end(self.onward.inbox(), *searched).map_err(Failure::BadAnswer)? else {
+        let rules = &self.request.answer;
+        let end = find_head_end(self.onward.inbox(), *searched, rules.limits.bytes);
+        let Some(end) = end.map_err(Failure::BadAnswer)? else {
             *searched = self.onward.inbox().len();
             return Ok(false);
         };
-        let rules = &self.request.answer;
         let mut slots = header_slots();
-        let head = ResponseHead::parse(&self.onward.inbox()[..end], rules.to_head, &mut slots);
+        let slots = rules.limits.of_slots(&mut slots);
+        let head = ResponseHead::parse(&self.onward.inbox()[..end], rules.to_head, slots);
         let head = head.map_err(Failure::BadAnswer)?;
         let hop = ResponseHop { close, to_http_1_0: rules.to_http_1_0, content_length: None };
         let next = match head.status {
@@ -131,7 +131,7 @@ impl Exchange<'_> {
             101 => return Err(Failure::BadAnswer(Malformed::Syntax)),
             100..200 => {
                 if *interim == INTERIM_MOST {
-                    return Err(Failure::BadAnswer(Malformed::TooLarge));
+                    return Err(Failure::BadAnswer(Malformed::TooManyInterim));
                 }
                 Phase::Head { searched: 0, interim: *interim + 1 }
             }
@@ -221,7 +221,7 @@ impl Exchange<'_> {
         let rules = &self.request.answer;
         let mut slots = header_slots();
         let inbox = self.onward.inbox();
-        let head = ResponseHead::parse(&inbox[..head_end], rules.to_head, &mut slots);
+        let head = ResponseHead::parse(&inbox[..head_end], rules.to_head, rules.limits.of_slots(&mut slots));
         let head = head.map_err(Failure::BadAnswer)?;
         let own = &inbox[head_end..end];
         let content = content_of(head.framing, own).map_err(Failure::BadAnswer)?;

@@ -184,6 +184,13 @@ fn environment(cluster: &SocketIoCluster) -> Vec<EnvVar> {
     environment.extend(
         sidecar.max_connections.map(|most| given("SOCKETIO_SIDECAR_MAX_CONNECTIONS", most.to_string())),
     );
+    for (name, limit) in [
+        ("SOCKETIO_SIDECAR_MAX_REQUEST_HEAD", sidecar.max_request_head_bytes),
+        ("SOCKETIO_SIDECAR_MAX_ANSWER_HEAD", sidecar.max_answer_head_bytes),
+        ("SOCKETIO_SIDECAR_MAX_FIELDS", sidecar.max_header_fields),
+    ] {
+        environment.extend(limit.map(|limit| given(name, limit.to_string())));
+    }
     environment.extend(sidecar.log.clone().map(|log| given("SOCKETIO_SIDECAR_LOG", log)));
     environment
 }

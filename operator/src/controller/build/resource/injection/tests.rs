@@ -26,6 +26,7 @@ fn the_injected_part_is_its_golden_file() {
         "app": {"port": 8080, "path": "/ws/"},
         "sidecar": {
             "imagePullPolicy": "IfNotPresent", "maxConnections": 20_000, "log": "debug",
+            "maxRequestHeadBytes": 65_536, "maxAnswerHeadBytes": 131_072, "maxHeaderFields": 500,
             "resources": {"requests": {"cpu": "1", "memory": "1Gi"}},
         },
     }));
