@@ -3,10 +3,17 @@
 //! | path | answers |
 //! | --- | --- |
 //! | `/livez` | 200 while the process runs |
-//! | `/readyz` | 200 when the application accepts connections, also while draining; else 503 |
+//! | `/readyz` | 200 when the application accepts connections and clients find a place, also while draining; else 503 |
 //! | `/metrics` | the metrics, in Prometheus' text format |
 //! | `/config` | the revision in force and its mode; why the directory's newer content is refused, if it is; how far a paced close has come, if one is under way |
+//!
+//! # Invariants
+//! - Strangers cannot keep a probe out. Every connection is accepted; when all places are taken, the connection that has
+//!   waited longest for its head is closed.
+//! - Memory is bounded: [`MAX_CONNECTIONS`] places, [`MAX_HEAD_BYTES`] each, and small socket buffers ([`RECEIVE_BUFFER_BYTES`]).
+//! - Any number of `/readyz` requests share one connection to the application at a time.
 
+mod readiness;
 mod silence;
 
 use std::convert::Infallible;
@@ -23,21 +30,28 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use crate::accept_errors::AcceptErrors;
 use crate::metrics::Metrics;
+use crate::places::{Ages, Place, Places};
 use crate::settings::Source;
-use silence::{Silence, Turn};
+use readiness::Readiness;
 
-/// Most connections at once; what comes then waits.
-const CONNECTIONS: usize = 256;
+/// Most connections at once.
+pub(crate) const MAX_CONNECTIONS: usize = 256;
+/// Size of the kernel's receive buffer of a connection.
+pub(crate) const RECEIVE_BUFFER_BYTES: usize = 8 << 10;
+/// Longest head, and size of a connection's buffer: the least that hyper allows.
+const MAX_HEAD_BYTES: usize = 8 << 10;
 /// Longest that one connection stays open.
-const LIFETIME: Duration = Duration::from_secs(10);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for a head.
-const HEAD: Duration = Duration::from_secs(2);
-/// Longest wait for the application to accept the connection that asks whether it does.
-const PROBE: Duration = Duration::from_secs(1);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait of a newcomer for the place of a connection that was asked to leave.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections leave as soon as others come: a probe's head comes with its connection.
+const AGES: Ages = Ages { waiting: Duration::ZERO, beginning: Duration::ZERO };
 
 /// What the admin port shows.
 #[derive(Debug)]
@@ -46,43 +60,62 @@ pub struct Admin {
     pub source: Arc<Source>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Where the application is.
-    pub app: SocketAddr,
-    silence: Silence,
+    readiness: Readiness,
+    places: Arc<Places>,
 }
 
 impl Admin {
-    /// Of the sidecar in front of `app`.
-    #[must_use]
-    pub fn new(source: Arc<Source>, metrics: Arc<Metrics>, app: SocketAddr) -> Self {
-        Self { source, metrics, app, silence: Silence::default() }
+    /// Of the sidecar in front of `app`, whose clients have these places; `limit` is for connections to the admin port.
+    pub(crate) fn new(
+        source: Arc<Source>,
+        metrics: Arc<Metrics>,
+        app: SocketAddr,
+        clients: Arc<Places>,
+        limit: usize,
+    ) -> Self {
+        let places = Places::with(limit, limit, false, AGES);
+        Self { source, metrics, readiness: Readiness::new(app, clients), places }
     }
 
     /// Serves until dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut errors = AcceptErrors::new("admin");
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections on the admin port; trying again");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    errors.pause_after(&error).await;
                     continue;
                 }
             };
-            let admin = self.clone();
-            tokio::spawn(async move {
-                let service = service_fn(|request| admin.answer(request));
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD)
-                    .keep_alive(false)
-                    .serve_connection(TokioIo::new(stream), service);
-                // How a probe's connection ends is of no interest.
-                let _ = timeout(LIFETIME, connection).await;
-                drop(place);
-            });
+            let evicted = self.metrics.evicted.with_label_values(&["admin"]);
+            let entered = timeout(PLACE_TIMEOUT, self.places.enter(peer.ip(), || evicted.inc())).await;
+            match entered {
+                Ok(place) => drop(tokio::spawn(self.clone().serve_connection(stream, place))),
+                // All places are busy with answers, each of which ends soon.
+                Err(_) => self.metrics.refused.with_label_values(&["admin_limit"]).inc(),
+            }
+        }
+    }
+
+    async fn serve_connection(self: Arc<Self>, stream: TcpStream, place: Place) {
+        let service = service_fn(async |request| {
+            place.work();
+            let answer = self.answer(request).await;
+            // Whoever does not read the answer is in nobody's way.
+            place.wait(Instant::now());
+            answer
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .keep_alive(false)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            // How a probe's connection ends is of no interest.
+            _ = timeout(CONNECTION_TIMEOUT, connection) => {}
+            () = place.asked() => {}
         }
     }
 
@@ -92,7 +125,10 @@ impl Admin {
         }
         Ok(match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
-            "/readyz" => self.readiness().await,
+            "/readyz" => match self.readiness.check().await {
+                Ok(()) => text(StatusCode::OK, "ok\n"),
+                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why.sentence()),
+            },
             "/metrics" => typed(StatusCode::OK, "text/plain; version=0.0.4", self.metrics.render()),
             "/config" => {
                 let applied = self.source.applied();
@@ -108,23 +144,6 @@ impl Admin {
             }
             _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /config\n"),
         })
-    }
-
-    async fn readiness(&self) -> Response<Full<Bytes>> {
-        let listens = matches!(timeout(PROBE, TcpStream::connect(self.app)).await, Ok(Ok(_)));
-        match self.silence.note(listens, Instant::now()) {
-            Some(Turn::Silent) => tracing::warn!(
-                app = %self.app,
-                "nobody accepts connections where the application should be; let it listen there, or give the \
-                 address where it does (--app; app.port of a SocketIoCluster)"
-            ),
-            Some(Turn::Back) => tracing::info!(app = %self.app, "the application accepts connections now"),
-            None => {}
-        }
-        match listens {
-            true => text(StatusCode::OK, "ok\n"),
-            false => text(StatusCode::SERVICE_UNAVAILABLE, "the application does not accept connections\n"),
-        }
     }
 }
 

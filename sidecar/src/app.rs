@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::admin::Admin;
+use crate::admin::{self, Admin};
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::origin::Side;
-use crate::proxy::{Heads, Listener, OncePerMinute, Proxy, Timeouts, listen};
+use crate::proxy::{Doors, Heads, Listener, OncePerMinute, Proxy, Timeouts, listen};
 use crate::settings::{Identity, RELOAD_INTERVAL, Reload, SettingsRefusal, Source};
 use crate::shutdown::{self, Deadlines, Haste, Stopper};
 use crate::throttle::Throttle;
@@ -46,6 +48,12 @@ pub struct App {
     pub max_connections: usize,
     /// The limits of heads.
     pub heads: Heads,
+    /// Most WebSockets open from clients, and as many again from peers.
+    pub max_websockets: usize,
+    /// Most connections open from one source address, if that is limited.
+    pub max_connections_per_source: Option<usize>,
+    /// Descriptors that the process may open; `None` for any number.
+    pub descriptors: Option<u64>,
     /// Limits of waiting for clients.
     pub timeouts: Timeouts,
     /// Limits of stopping.
@@ -81,6 +89,7 @@ pub struct Bound {
     admin_listen: TcpListener,
     proxy: Arc<Proxy>,
     stopper: Stopper,
+    limits: Limits,
     settings: App,
 }
 
@@ -96,9 +105,11 @@ impl App {
             app_port: self.app.port(),
         };
         let source = Arc::new(Source::open(&self.config_dir, identity)?);
-        let listen = bind("--listen", self.listen).await?;
-        let peer_listen = bind("--pod-ip, --peer-port", self.peer_listen).await?;
-        let admin_listen = bind("--admin-listen", self.admin_listen).await?;
+        let (data, admin) = (DATA_SOCKET, ADMIN_SOCKET);
+        let listen = bind("--listen", self.listen, data)?;
+        let peer_listen = bind("--pod-ip, --peer-port", self.peer_listen, data)?;
+        let admin_listen = bind("--admin-listen", self.admin_listen, admin)?;
+        let limits = Limits::fit(self.max_connections, self.max_websockets, self.descriptors);
         let (stopper, shutdown) = shutdown::channel(source.applied().close_window);
         let proxy = Arc::new(Proxy {
             source,
@@ -107,24 +118,54 @@ impl App {
             peers: Peers::new(self.peer_listen.port(), self.timeouts.stall),
             timeouts: self.timeouts,
             heads: self.heads,
+            doors: Doors::new(&limits, self.max_connections_per_source),
             shutdown,
             http2_warning: OncePerMinute::default(),
             lots: AtomicU64::new(0),
             untagged_log: Throttle::default(),
         });
-        Ok(Bound { listen, peer_listen, admin_listen, proxy, stopper, settings: self })
+        Ok(Bound { listen, peer_listen, admin_listen, proxy, stopper, limits, settings: self })
     }
 }
 
-async fn bind(option: &'static str, address: SocketAddr) -> Result<TcpListener, StartFailure> {
-    TcpListener::bind(address).await.map_err(|error| StartFailure::Bind { option, address, error })
+/// How a listening socket is set up.
+#[derive(Debug, Clone, Copy)]
+struct SocketOptions {
+    /// Length of the kernel's queue of connections that nobody has accepted yet; the kernel's own limit may be lower.
+    backlog: i32,
+    /// Size of the receive buffer of each connection; `None` lets the kernel choose.
+    receive_buffer: Option<usize>,
+}
+
+const DATA_SOCKET: SocketOptions = SocketOptions { backlog: 4096, receive_buffer: None };
+const ADMIN_SOCKET: SocketOptions =
+    SocketOptions { backlog: 1024, receive_buffer: Some(admin::RECEIVE_BUFFER_BYTES) };
+
+fn bind(
+    option: &'static str,
+    address: SocketAddr,
+    options: SocketOptions,
+) -> Result<TcpListener, StartFailure> {
+    let bound = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        if let Some(size) = options.receive_buffer {
+            // Set before listening, so that connections inherit it.
+            socket.set_recv_buffer_size(size)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(options.backlog)?;
+        TcpListener::from_std(socket.into())
+    };
+    bound().map_err(|error| StartFailure::Bind { option, address, error })
 }
 
 impl Bound {
     /// Serves until `stop` is ready, then stops by the stages of [`crate::shutdown`]. Returns how many
     /// connections had to be ended by force.
     pub async fn run(self, stop: impl Future<Output = Haste>) -> usize {
-        let Self { listen: clients, peer_listen, admin_listen, proxy, stopper, settings } = self;
+        let Self { listen: clients, peer_listen, admin_listen, proxy, stopper, limits, settings } = self;
         let config = proxy.source.applied();
         let config = &config.settings.config;
         tracing::info!(
@@ -132,12 +173,22 @@ impl Bound {
             app = %settings.app, mode = ?config.mode, revision = config.revision,
             close_over = config.close_over, "serving"
         );
-        let limit = settings.max_connections;
-        let clients = Listener { socket: clients, side: Side::Client, limit };
-        let peers = Listener { socket: peer_listen, side: Side::Peer, limit };
+        if limits.is_cut(settings.max_connections, settings.max_websockets) {
+            tracing::warn!(
+                descriptors = settings.descriptors,
+                clients = limits.clients,
+                peers = limits.peers,
+                websockets = limits.websockets_of(limits.clients),
+                "the limit of open files is too low for --max-connections and --max-websockets; fewer are accepted"
+            );
+        }
+        let clients = Listener { socket: clients, side: Side::Client };
+        let peers = Listener { socket: peer_listen, side: Side::Peer };
         tokio::spawn(listen(proxy.clone(), clients));
         tokio::spawn(listen(proxy.clone(), peers));
-        let admin = Admin::new(proxy.source.clone(), proxy.metrics.clone(), proxy.app.address());
+        let (source, metrics) = (proxy.source.clone(), proxy.metrics.clone());
+        let places = proxy.doors.clients.places.clone();
+        let admin = Admin::new(source, metrics, proxy.app.address(), places, limits.admin);
         let admin = tokio::spawn(Arc::new(admin).serve(admin_listen));
         let housekeeping = tokio::spawn(keep_house(proxy.clone()));
 

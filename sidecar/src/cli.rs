@@ -74,8 +74,9 @@ pub struct RunArgs {
     #[arg(long, env = "SOCKETIO_SIDECAR_ADMIN_LISTEN", value_name = "IP:PORT")]
     admin_listen: Option<SocketAddr>,
 
-    /// Most connections open from clients, and as many again from peers. An idle one takes some 2 KiB; one
-    /// that does its worst, 64 KiB.
+    /// Most connections for requests that are open from clients, and as many again from peers. At the limit
+    /// the connection that has been idle longest is closed. An idle one takes some 2 KiB; one that does its
+    /// worst, 64 KiB.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
@@ -94,6 +95,18 @@ pub struct RunArgs {
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_FIELDS", value_name = "COUNT", default_value_t = 256,
           value_parser = clap::value_parser!(u16).range(MIN_FIELDS..=MAX_FIELDS_SETTING as i64))]
     max_fields: u16,
+
+    /// Most WebSockets that are open from clients, and as many again from peers. They take no place of
+    /// --max-connections. At the limit an upgrade is refused with 503, and its client stays on polling.
+    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_WEBSOCKETS", value_name = "COUNT", default_value_t = 4096,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    max_websockets: u32,
+
+    /// Most connections open from one client address (IPv4) or network (IPv6, /64), WebSockets included; 0
+    /// for no limit. Edges and NAT share an address, so set it only where clients connect directly.
+    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS_PER_SOURCE", value_name = "COUNT", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    max_connections_per_source: u32,
 
     /// Threads that serve connections.
     #[arg(long, env = "SOCKETIO_SIDECAR_THREADS", value_name = "COUNT", default_value_t = 1,
@@ -186,16 +199,10 @@ enum ModeArg {
 }
 
 impl RunArgs {
-    /// Most connections from clients.
-    #[must_use]
-    pub fn max_connections(&self) -> u32 {
-        self.max_connections
-    }
-
-    /// The sidecar these arguments describe. `None` where `required` arguments are absent, which the
+    /// The sidecar these arguments describe, in a process that may open so many `descriptors`. `None` where `required` arguments are absent, which the
     /// parser rules out when there is no subcommand.
     #[must_use]
-    pub fn app(&self) -> Option<App> {
+    pub fn app(&self, descriptors: Option<u64>) -> Option<App> {
         let pod_ip = self.pod_ip?;
         let any = match pod_ip {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -203,6 +210,7 @@ impl RunArgs {
         };
         let fields = self.max_fields.into();
         let limits = |bytes: u32| HeadLimits { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), fields };
+        let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Some(App {
             app: self.app,
@@ -211,8 +219,11 @@ impl RunArgs {
             admin_listen: self.admin_listen.unwrap_or(SocketAddr::new(any, 7902)),
             pod_uid: self.pod_uid.clone()?,
             config_dir: self.config_dir.clone(),
-            max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
             heads: Heads { requests: limits(self.max_request_head), answers: limits(self.max_answer_head) },
+            max_connections: count(self.max_connections),
+            max_websockets: count(self.max_websockets),
+            max_connections_per_source: Some(count(self.max_connections_per_source)).filter(|most| *most > 0),
+            descriptors,
             timeouts: Timeouts {
                 head: seconds(self.head_timeout),
                 body: seconds(self.body_timeout),
@@ -255,7 +266,7 @@ mod tests {
     fn three_arguments_are_enough_and_ipv6_pods_listen_on_ipv6() {
         let parse = |ip: &str| {
             let cli = Cli::try_parse_from(["socketio-sidecar", "--pod-ip", ip, "--pod-uid", "u"]).unwrap();
-            cli.run.app().unwrap()
+            cli.run.app(None).unwrap()
         };
         assert_eq!(parse("10.0.0.1").listen.to_string(), "0.0.0.0:7900");
         assert_eq!(parse("10.0.0.1").peer_listen.to_string(), "10.0.0.1:7901");
@@ -266,6 +277,6 @@ mod tests {
     fn init_needs_none_of_the_arguments_of_a_run() {
         let cli = Cli::try_parse_from(["socketio-sidecar", "init", "d"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Init(_))));
-        assert!(cli.run.app().is_none());
+        assert!(cli.run.app(None).is_none());
     }
 }

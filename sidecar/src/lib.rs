@@ -8,6 +8,7 @@
 //! | [`cli`], [`init`] | the command line, and the files that `init` makes |
 //! | [`settings`] | loads the configuration directory, and again when it changes |
 //! | [`proxy`] | the life of a request: read the head, decide, exchange, or tunnel |
+//! | [`limits`], [`places`] | how many connections may be open, and which of them is closed for a new one |
 //! | [`origin`] | which listener accepted a connection, and who is at its other end |
 //! | [`upstream`] | connections to the local application and to peers, and when they can be used again |
 //! | [`io`] | plain or TLS streams, with buffers that exist only while they hold something |
@@ -16,13 +17,16 @@
 //!
 //! All decisions are made in `socketio-sidecar-core`, which does no IO.
 
+mod accept_errors;
 pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod init;
 mod io;
+mod limits;
 pub mod metrics;
 mod origin;
+mod places;
 mod proxy;
 pub mod settings;
 pub mod shutdown;

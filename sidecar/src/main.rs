@@ -38,8 +38,7 @@ fn make_directory(what: &Init) -> Result<()> {
 
 fn run(args: &RunArgs) -> Result<()> {
     start_log(args)?;
-    raise_descriptor_limit(args);
-    let app = args.app().context("--pod-ip and --pod-uid are needed")?;
+    let app = args.app(raise_descriptor_limit()).context("--pod-ip and --pod-uid are needed")?;
     runtime(args.threads)?.block_on(async {
         let (mut first, mut all) = (Signals::new()?, Signals::new()?);
         let second = async {
@@ -92,15 +91,11 @@ fn start_log(args: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-/// Each request takes two descriptors, and the usual soft limit is 1,024.
-fn raise_descriptor_limit(args: &RunArgs) {
+/// Raises the soft limit of open files, usually 1,024, to the hard limit, and returns the limit in force.
+fn raise_descriptor_limit() -> Option<u64> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
-    // A request takes a connection from a client or a peer, and one onward.
-    let needed = 4 * u64::from(args.max_connections());
-    if maximum.is_some_and(|maximum| maximum < needed) {
-        tracing::warn!(?maximum, needed, "fewer files can be open than --max-connections may need");
-    }
+    getrlimit(Resource::Nofile).current
 }

@@ -29,7 +29,10 @@ pub struct Metrics {
     pub(crate) retries: IntCounter,
     pub(crate) connections: IntGaugeVec,
     pub(crate) connection_waits: IntCounterVec,
+    pub(crate) evicted: IntCounterVec,
+    pub(crate) refused: IntCounterVec,
     pub(crate) tunnels: IntGaugeVec,
+    pub(crate) websockets: IntGaugeVec,
     pub(crate) tunnels_to_close: IntGauge,
     pub(crate) tunnels_closed: IntCounter,
     pub(crate) idle: IntGaugeVec,
@@ -199,9 +202,24 @@ impl Metrics {
             connection_waits: d.counters(
                 "connection_limit_total",
                 &["from"],
-                "Times that accepting waited because the limit of open connections was reached.",
+                "Connections that found the limit of open connections reached, and waited for a place.",
+            )?,
+            evicted: d.counters(
+                "connections_evicted_total",
+                &["from"],
+                "Connections closed in favour of a new one at a limit: idle ones of clients and peers, unfinished TLS handshakes of peers, connections to the admin port.",
+            )?,
+            refused: d.counters(
+                "connections_refused_total",
+                &["limit"],
+                "New connections closed at once: at the limit of their source, or at a limit of peers or of the admin port with no other connection to close.",
             )?,
             tunnels: d.gauges("tunnels_open", &["to"], "WebSocket tunnels open, by where they lead.")?,
+            websockets: d.gauges(
+                "websockets_open",
+                &["from"],
+                "WebSockets open, by the side they came from; each side may have --max-websockets.",
+            )?,
             tunnels_to_close: d.gauge(
                 "tunnels_to_close",
                 "In a paced close: WebSockets of clients here that it concerns and that have not ended yet.",

@@ -34,7 +34,7 @@ use socketio_sidecar_core::http1::HeadLimits;
 use socketio_sidecar_core::ownership::Rejection;
 use socketio_sidecar_core::pace::Lot;
 
-pub(crate) use listen::{Listener, listen};
+pub(crate) use listen::{Doors, Listener, listen};
 pub(crate) use once_per_minute::OncePerMinute;
 
 use crate::metrics::Metrics;
@@ -94,6 +94,7 @@ pub(crate) struct Proxy {
     pub(crate) peers: Peers,
     pub(crate) timeouts: Timeouts,
     pub(crate) heads: Heads,
+    pub(crate) doors: Doors,
     pub(crate) shutdown: Shutdown,
     /// Limits the warnings about HTTP/2, which an edge may cause with every connection.
     pub(crate) http2_warning: OncePerMinute,

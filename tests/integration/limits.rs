@@ -2,37 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use support::harness::{Config, Place, Recorder, Scripted, Sidecar, Wire, eventually, get};
-
-#[tokio::test]
-async fn the_limit_of_connections_holds_and_what_waits_is_served_when_there_is_room() {
-    let (config, place) = (Config::new("enforce").await, Place::new());
-    let _app = Recorder::start(place.app(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let sidecar = Sidecar::start_with(&config, &place, &["--max-connections", "5"]).await;
-    let mut open = Vec::new();
-    for _ in 0..5 {
-        let mut client = Wire::connect(place.clients()).await;
-        client.send(get("/x")).await;
-        assert_eq!(client.answer().await.status, 200);
-        open.push(client);
-    }
-    let mut waiting = Wire::connect(place.clients()).await;
-    waiting.send(get("/x")).await;
-    waiting.is_silent(Duration::from_millis(300)).await;
-    assert_eq!(sidecar.metric("connections_open", &["from=\"client\""]).await, 5);
-    assert_eq!(sidecar.metric("connection_limit_total", &["from=\"client\""]).await, 1);
-    // Whoever is in goes on, and the admin port is not touched by the limit.
-    open[4].send(get("/y")).await;
-    assert_eq!(open[4].answer().await.status, 200);
-    open.pop();
-    assert_eq!(waiting.answer().await.status, 200);
-
-    drop((open, waiting));
-    eventually("all are closed", async || sidecar.metric("connections_open", &[]).await == 0).await;
-    let mut client = Wire::connect(place.clients()).await;
-    client.send(get("/x")).await;
-    assert_eq!(client.answer().await.status, 200);
-}
+use support::harness::{Config, Place, Recorder, Scripted, Sidecar, Wire, get};
 
 #[tokio::test]
 async fn a_client_that_always_leaves_something_behind_does_not_make_the_sidecar_grow() {
@@ -62,19 +32,6 @@ async fn empty_lines_do_not_keep_a_connection() {
     let mut client = Wire::connect(place.clients()).await;
     client.send("\r\n\r\n\r\n").await;
     assert_eq!(client.answer().await.status, 400);
-}
-
-#[tokio::test]
-async fn silent_connections_do_not_take_the_admin_port() {
-    let (config, place) = (Config::new("enforce").await, Place::new());
-    let sidecar = Sidecar::start(&config, &place).await;
-    let mut silent = Vec::new();
-    for _ in 0..300 {
-        silent.push(Wire::connect(place.admin()).await);
-    }
-    let started = Instant::now();
-    assert!(sidecar.metrics().await.contains("socketio_sidecar_"));
-    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
 //! | [`attacks`] | can one client harm another client's request? |
 //! | [`differential`] | is what we accept read the same by hyper, Node and Socket.IO? |
 //! | [`reload`], [`paced_close`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
+//! | [`strangers`] | what can those keep from others who open connections and are silent? |
 //! | [`secrets`], [`secrets_in_errors`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
 //! | [`threat_model`] | does every claim of the threat model have its test? |
 //!
@@ -48,5 +49,6 @@ mod secrets;
 mod secrets_in_errors;
 mod shutdown;
 mod standalone;
+mod strangers;
 mod strict_http;
 mod threat_model;

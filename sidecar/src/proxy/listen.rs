@@ -1,59 +1,105 @@
-//! Accepts connections, up to a limit, until stopping has come to its closing stage.
+//! Accepts connections until stopping has come to its closing stage.
 //!
-//! At the limit nothing more is accepted: what comes then waits in the kernel's queue, whose length is
-//! bounded, and clients' own timeouts apply.
+//! | port | at its limit |
+//! | --- | --- |
+//! | clients | the connection that has been idle longest is closed; where none is idle, a newcomer waits in the kernel's queue |
+//! | peers, TLS handshakes | the oldest connection without a ClientHello is closed, then the oldest handshake; of the source that has most of them |
+//! | peers, after the handshake | as for clients; a newcomer waits for [`HANDSHAKE_TIMEOUT`] at most |
+//!
+//! # Invariants
+//! - Strangers never take a peer's place: a connection gets one when it has shown the cluster's certificate.
+//! - Accepting on the peer port never waits for a peer, nor for a handshake.
+//! - A WebSocket gives its connection's place back, and takes one of the WebSockets'.
 
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustls::server::Acceptor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
 
 use super::Proxy;
 use super::proxy_protocol::origin_of;
 use super::serve::serve;
+use crate::accept_errors::AcceptErrors;
 use crate::io::{Conn, Stream, tune};
+use crate::limits::Limits;
 use crate::metrics::Counted;
 use crate::origin::{Origin, Side};
+use crate::places::{Ages, Place, Places, Sources, Ticket};
 use crate::shutdown::Stage;
 
-/// Longest wait for a peer's TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long to wait after a failure to accept, which is mostly a lack of descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Longest wait for a peer's TLS handshake, and for its place.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Shortest time between two lines of the log that say that a limit is reached.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A bound socket, and how many of its connections may be open.
+/// Who may have a connection open.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    pub(crate) clients: Door,
+    pub(crate) peers: Door,
+    handshakes: Arc<Places>,
+    sources: Option<Arc<Sources>>,
+}
+
+/// What the connections of one side share.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) places: Arc<Places>,
+    pub(crate) websockets: Arc<Semaphore>,
+    /// When the log last said that the limit is reached.
+    last_line: Mutex<Option<Instant>>,
+}
+
+/// What a connection holds until it ends, as a WebSocket too.
+#[derive(Debug)]
+pub(super) struct Held {
+    _ticket: Option<Ticket>,
+    _open: Counted,
+}
+
+/// A bound socket, and who connects to it.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) side: Side,
-    pub(crate) limit: usize,
+}
+
+impl Doors {
+    pub(crate) fn new(limits: &Limits, per_source: Option<usize>) -> Self {
+        let door = |total: usize| Door {
+            places: Places::new(limits.connections, total),
+            websockets: Arc::new(Semaphore::new(limits.websockets_of(total))),
+            last_line: Mutex::default(),
+        };
+        let ages = Ages { waiting: Duration::ZERO, beginning: Duration::ZERO };
+        Self {
+            clients: door(limits.clients),
+            peers: door(limits.peers),
+            handshakes: Places::with(limits.handshakes, limits.handshakes, true, ages),
+            sources: per_source.map(Sources::new),
+        }
+    }
+
+    pub(super) fn of(&self, side: Side) -> &Door {
+        match side {
+            Side::Client => &self.clients,
+            Side::Peer => &self.peers,
+        }
+    }
 }
 
 /// Accepts until the closing stage. Connections live on as tasks of their own.
 pub(crate) async fn listen(proxy: Arc<Proxy>, listener: Listener) {
-    let Listener { socket, side, limit } = listener;
-    let places = Arc::new(Semaphore::new(limit));
     let closing = proxy.shutdown.clone();
     let accept_all = async {
-        loop {
-            if places.available_permits() == 0 {
-                proxy.metrics.connection_waits.with_label_values(&[side.label()]).inc();
-            }
-            let Ok(place) = places.clone().acquire_owned().await else { return };
-            let (stream, peer) = match socket.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    pause_after(&error, side).await;
-                    continue;
-                }
-            };
-            let open = Counted::new(proxy.metrics.connections.with_label_values(&[side.label()]));
-            proxy.shutdown.spawn(greet(proxy.clone(), stream, peer, side, (place, open)));
+        match listener.side {
+            Side::Client => accept_clients(&proxy, &listener.socket).await,
+            Side::Peer => accept_peers(&proxy, &listener.socket).await,
         }
     };
     tokio::select! {
@@ -62,50 +108,128 @@ pub(crate) async fn listen(proxy: Arc<Proxy>, listener: Listener) {
     }
 }
 
-/// A connection that was given up before it was accepted is nobody's problem. Anything else would
-/// come back at once.
-async fn pause_after(error: &io::Error, side: Side) {
-    if error.kind() != io::ErrorKind::ConnectionAborted {
-        tracing::warn!(from = side.label(), %error, "cannot accept connections; trying again");
-        tokio::time::sleep(PAUSE).await;
+async fn accept_clients(proxy: &Arc<Proxy>, socket: &TcpListener) {
+    let mut errors = AcceptErrors::new(Side::Client.label());
+    loop {
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                errors.pause_after(&error).await;
+                continue;
+            }
+        };
+        let ticket = match &proxy.doors.sources {
+            None => None,
+            Some(sources) => match sources.enter(peer.ip()) {
+                Some(ticket) => Some(ticket),
+                None => {
+                    proxy.metrics.refused.with_label_values(&["source_limit"]).inc();
+                    continue;
+                }
+            },
+        };
+        let (place, held) = enter(proxy, Side::Client, peer, ticket).await;
+        proxy.shutdown.spawn(greet_client(proxy.clone(), stream, peer, (place, held)));
     }
 }
 
-async fn greet<H: Send + 'static>(
-    proxy: Arc<Proxy>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    side: Side,
-    held: H,
-) {
+async fn greet_client(proxy: Arc<Proxy>, stream: TcpStream, peer: SocketAddr, (place, held): (Place, Held)) {
     if tune(&stream, proxy.timeouts.stall).is_err() {
         // It has ended already.
         return;
     }
-    let (client, origin) = match side {
-        Side::Client => {
-            let mut client = Conn::new(Stream::Tcp(stream));
-            let Some(origin) = origin_of(&proxy, &mut client, peer).await else { return };
-            (client, origin)
-        }
-        Side::Peer => {
-            let acceptor = TlsAcceptor::from(proxy.source.applied().tls.server.clone());
-            match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    let stream = Stream::Tls(Box::new(stream.into()));
-                    (Conn::new(stream), Origin::of_sidecar(peer))
-                }
-                Ok(Err(error)) => {
-                    proxy.metrics.count_failure("peer_tls");
-                    tracing::debug!(%peer, %error, "refused a connection on the peer port");
-                    return;
-                }
-                Err(_) => {
-                    proxy.metrics.count_failure("peer_tls");
-                    return;
-                }
+    let mut client = Conn::new(Stream::Tcp(stream));
+    let origin = tokio::select! {
+        biased;
+        origin = origin_of(&proxy, &mut client, peer) => origin,
+        () = place.asked() => None,
+    };
+    if let Some(origin) = origin {
+        serve(proxy, client, origin, place, held).await;
+    }
+}
+
+async fn accept_peers(proxy: &Arc<Proxy>, socket: &TcpListener) {
+    let mut errors = AcceptErrors::new(Side::Peer.label());
+    loop {
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                errors.pause_after(&error).await;
+                continue;
             }
+        };
+        let evicted = proxy.metrics.evicted.with_label_values(&["handshake"]);
+        let place = proxy.doors.handshakes.enter(peer.ip(), || evicted.inc()).await;
+        proxy.shutdown.spawn(greet_peer(proxy.clone(), stream, peer, place));
+    }
+}
+
+/// Serves whoever proves within [`HANDSHAKE_TIMEOUT`] to be a peer.
+async fn greet_peer(proxy: Arc<Proxy>, stream: TcpStream, peer: SocketAddr, handshake: Place) {
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+    if tune(&stream, proxy.timeouts.stall).is_err() {
+        return;
+    }
+    let accept = async {
+        // Boxed, since the space is needed for a moment only.
+        let hello = Box::pin(LazyConfigAcceptor::new(Acceptor::default(), stream)).await?;
+        // To close it now could lose a request: a TLS 1.3 client sends one before it knows that it is accepted.
+        handshake.begin(Instant::now());
+        let config = proxy.source.applied().tls.server.clone();
+        Box::pin(hello.into_stream(config)).await
+    };
+    let accepted = tokio::select! {
+        biased;
+        accepted = timeout_at(deadline, accept) => accepted,
+        () = handshake.asked() => return,
+    };
+    let stream = match accepted {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            proxy.metrics.count_failure("peer_tls");
+            tracing::debug!(%peer, %error, "refused a connection on the peer port");
+            return;
+        }
+        Err(_) => return proxy.metrics.count_failure("peer_tls"),
+    };
+    drop(handshake);
+    proxy.peers.note_heard(peer.ip());
+    let Ok((place, held)) = timeout_at(deadline, enter(&proxy, Side::Peer, peer, None)).await else {
+        proxy.metrics.refused.with_label_values(&["peer_limit"]).inc();
+        return;
+    };
+    let stream = Stream::Tls(Box::new(stream.into()));
+    serve(proxy, Conn::new(stream), Origin::of_sidecar(peer), place, held).await;
+}
+
+/// Waits for a place.
+async fn enter(proxy: &Proxy, side: Side, peer: SocketAddr, ticket: Option<Ticket>) -> (Place, Held) {
+    let (door, metrics) = (proxy.doors.of(side), &proxy.metrics);
+    let place = match door.places.try_enter(peer.ip()) {
+        Some(place) => place,
+        None => {
+            metrics.connection_waits.with_label_values(&[side.label()]).inc();
+            door.say_that_it_is_full(side);
+            let evicted = metrics.evicted.with_label_values(&[side.label()]);
+            door.places.enter(peer.ip(), || evicted.inc()).await
         }
     };
-    serve(proxy, client, origin, held).await;
+    let open = Counted::new(metrics.connections.with_label_values(&[side.label()]));
+    (place, Held { _ticket: ticket, _open: open })
+}
+
+impl Door {
+    fn say_that_it_is_full(&self, side: Side) {
+        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+            *last = Some(Instant::now());
+            tracing::warn!(
+                from = side.label(),
+                limit = self.places.limit(),
+                "the limit of connections is reached, and those that are idle longest are closed; raise \
+                 --max-connections (sidecar.maxConnections of a SocketIoCluster) or add pods"
+            );
+        }
+    }
 }

@@ -23,6 +23,10 @@ pub(super) enum Refusal {
     AppUnreachable,
     /// This sidecar cannot open another connection.
     Exhausted,
+    /// The owner lives, and cannot be reached.
+    Busy,
+    /// As many WebSockets are open as may be.
+    TooManyWebSockets,
     /// The connection onward broke, or what came over it was no answer.
     BadGateway,
     /// The body of the request took too long.
@@ -46,6 +50,8 @@ impl Refusal {
             Self::Rejected(Rejection::NotOwner) => "not_owner",
             Self::AppUnreachable => "app_unreachable",
             Self::Exhausted => "exhausted",
+            Self::Busy => "busy",
+            Self::TooManyWebSockets => "websocket_limit",
             Self::BadGateway => "bad_gateway",
             Self::BodyTimeout => "body_timeout",
             Self::Stalled => "stalled",
@@ -75,6 +81,12 @@ impl Refusal {
             Self::AnswerHeadTooLarge => {
                 ("502 Bad Gateway", TEXT, "the head of the application's answer is too large\n".to_owned())
             }
+            Self::Busy => (
+                "503 Service Unavailable",
+                TEXT,
+                "the pod of this session cannot be reached now\n".to_owned(),
+            ),
+            Self::TooManyWebSockets => ("503 Service Unavailable", TEXT, "too many WebSockets\n".to_owned()),
             Self::BadGateway => {
                 ("502 Bad Gateway", TEXT, "the application gave no usable answer\n".to_owned())
             }
@@ -154,6 +166,8 @@ mod tests {
             Refusal::Rejected(Rejection::NotOwner),
             Refusal::AppUnreachable,
             Refusal::Exhausted,
+            Refusal::Busy,
+            Refusal::TooManyWebSockets,
             Refusal::BadGateway,
             Refusal::BodyTimeout,
             Refusal::Stalled,

@@ -84,7 +84,7 @@ impl Proxy {
                 connected.map_err(|failure| match failure {
                     PeerFailure::Gone(gone) => NoWay::OwnerGone(gone),
                     PeerFailure::Own(error) => NoWay::Refused(Refusal::Exhausted, error),
-                    PeerFailure::Handshake(error) => NoWay::Refused(Refusal::BadGateway, error),
+                    PeerFailure::Busy(error) => NoWay::Refused(Refusal::Busy, error),
                 })?
             }
         };

@@ -8,23 +8,27 @@ use std::task::Poll;
 use socketio_sidecar_core::handshake::Untagged;
 use socketio_sidecar_core::http1::{Malformed, find_head_end};
 use socketio_sidecar_core::websocket::Messages;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Proxy;
 use super::exchange::{Completed, Exchange, Failure, Outcome};
+use super::listen::Held;
 use super::refusal::{Asker, Refusal};
 use super::request::Request;
 use super::route::{NoWay, Onward, Way};
 use super::tunnel::Tunnel;
 use super::websocket::WebSocket;
 use crate::io::{Conn, Deadline, Outbox};
-use crate::origin::Origin;
+use crate::metrics::Counted;
+use crate::origin::{Origin, Side};
+use crate::places::Place;
 use crate::settings::Applied;
 use crate::shutdown::Stage;
 
 /// Why no head came.
 enum NoHead {
-    /// The connection ended, or was idle for long enough. Nothing is owed.
+    /// The connection ended, was idle for long enough, or leaves its place to another. Nothing is owed.
     Quiet,
     Refused(Refusal),
 }
@@ -37,23 +41,30 @@ enum Next {
     Close,
     /// It breaks, so that nobody takes half an answer for a whole one.
     Abort,
-    Tunnel(Conn, Messages, Way),
+    Tunnel(Conn, Messages, Way, Option<OwnedSemaphorePermit>),
 }
 
-/// Serves `client` until it ends. What is `held` goes with the connection, into the tunnel too.
-pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, held: H) {
+/// Serves `client` until it ends. What is `held` goes with the connection, into the tunnel too; its `place` does not.
+pub(super) async fn serve(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, place: Place, held: Held) {
+    poll_fn(|cx| {
+        place.listen(cx);
+        Poll::Ready(())
+    })
+    .await;
     // Both are kept from request to request: to arm them anew would cost each one more than its parsing.
     let mut closing = pin!(proxy.shutdown.reached(Stage::Closing));
     // A new connection has no reason to be silent.
     let mut deadline = Deadline::new(Instant::now() + proxy.timeouts.head);
     loop {
-        let end = match read_head(&proxy, &mut client, &origin, &mut deadline, closing.as_mut()).await {
+        let read = read_head(&proxy, &mut client, (&origin, &place), &mut deadline, closing.as_mut());
+        let end = match read.await {
             Ok(end) => end,
             Err(NoHead::Quiet) => return,
             Err(NoHead::Refused(refusal)) => {
-                return refuse(&proxy, client, &origin, refusal, &Asker::default()).await;
+                return refuse(&proxy, client, (&origin, &place), refusal, &Asker::default()).await;
             }
         };
+        place.work();
         let applied = proxy.source.applied();
         let prepared =
             Request::prepare(&client.inbox()[..end], &origin, &applied, &proxy.metrics, &proxy.heads);
@@ -61,25 +72,31 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
         let mut request = match prepared {
             Ok(request) => request,
             Err(why) => {
-                return refuse(&proxy, client, &origin, Refusal::Malformed(why), &Asker::default()).await;
+                let refusal = Refusal::Malformed(why);
+                return refuse(&proxy, client, (&origin, &place), refusal, &Asker::default()).await;
             }
         };
         let (asker, session) = (std::mem::take(&mut request.asker), request.session);
         let next = match request.way {
-            Ok(way) => answer(&proxy, &mut client, request, way, &applied).await,
+            Ok(way) => answer(&proxy, &mut client, request, way, (&applied, origin.side)).await,
             Err(rejection) => Err(Refusal::Rejected(rejection)),
         };
         match next {
-            Ok(Next::Request(since)) => deadline.set(since + proxy.timeouts.idle),
-            Ok(Next::Close) => return client.stream.linger().await,
+            Ok(Next::Request(since)) => {
+                place.wait(since);
+                deadline.set(since + proxy.timeouts.idle);
+            }
+            Ok(Next::Close) => return linger(client, &place).await,
             Ok(Next::Abort) => return client.stream.abort(),
-            Ok(Next::Tunnel(onward, messages, way)) => {
+            Ok(Next::Tunnel(onward, messages, way, permit)) => {
                 let tunnel = Tunnel::new(client, onward, messages, proxy.timeouts.stall);
                 // A task of its own, so that a tunnel does not keep the space that requests need.
+                let open = proxy.metrics.websockets.with_label_values(&[origin.side.label()]);
+                let held = (held, place.stay(), permit, Counted::new(open));
                 let websocket = WebSocket::new(&proxy, tunnel, (way, session), &origin, held);
                 return proxy.shutdown.spawn_tunnel(websocket.run());
             }
-            Err(refusal) => return refuse(&proxy, client, &origin, refusal, &asker).await,
+            Err(refusal) => return refuse(&proxy, client, (&origin, &place), refusal, &asker).await,
         }
     }
 }
@@ -89,7 +106,7 @@ pub(super) async fn serve<H: Send + 'static>(proxy: Arc<Proxy>, mut client: Conn
 async fn read_head(
     proxy: &Proxy,
     client: &mut Conn,
-    origin: &Origin,
+    (origin, place): (&Origin, &Place),
     deadline: &mut Deadline,
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<usize, NoHead> {
@@ -110,6 +127,7 @@ async fn read_head(
         }
         if !has_begun && (searched > 0 || empty_lines > 0) {
             has_begun = true;
+            place.begin(Instant::now());
             deadline.set(deadline.at().min(Instant::now() + proxy.timeouts.head));
         }
         let read = poll_fn(|cx| {
@@ -117,6 +135,13 @@ async fn read_head(
                 return Poll::Ready(Some(read));
             }
             let ended = !has_begun && closing.as_mut().poll(cx).is_ready();
+            if place.is_asked() {
+                if client.is_quiet(true) || has_begun {
+                    return Poll::Ready(Some(Ok(0)));
+                }
+                // A request has come, of which the runtime has not heard yet.
+                place.wait(Instant::now());
+            }
             if ended || deadline.poll(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
         });
         match read.await {
@@ -133,8 +158,15 @@ async fn answer(
     client: &mut Conn,
     mut request: Request,
     mut way: Way,
-    applied: &Applied,
+    (applied, side): (&Applied, Side),
 ) -> Result<Next, Refusal> {
+    let permit = match request.answer.websocket {
+        true => {
+            let websockets = proxy.doors.of(side).websockets.clone();
+            Some(websockets.try_acquire_owned().map_err(|_| Refusal::TooManyWebSockets)?)
+        }
+        false => None,
+    };
     let started = Instant::now();
     let (mut fresh, mut now) = (false, started);
     loop {
@@ -158,7 +190,7 @@ async fn answer(
         let exchange = Exchange::new(client, &mut onward, &mut request, &mut to_client, shutdown, timeouts);
         let ended = exchange.run().await;
         let failure = match ended {
-            Ok(Outcome::Switched(messages)) => return Ok(Next::Tunnel(onward, messages, way)),
+            Ok(Outcome::Switched(messages)) => return Ok(Next::Tunnel(onward, messages, way, permit)),
             Ok(Outcome::Complete(completed)) => {
                 let seconds = match way {
                     Way::App => &proxy.metrics.local_seconds,
@@ -243,8 +275,24 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
     }
 }
 
+/// Closes so that the client can read what was sent last, unless its place is needed before that.
+async fn linger(client: Conn, place: &Place) {
+    place.wait(Instant::now());
+    tokio::select! {
+        biased;
+        () = client.stream.linger() => {}
+        () = place.asked() => {}
+    }
+}
+
 /// Answers in place of the application, and closes.
-async fn refuse(proxy: &Proxy, mut client: Conn, origin: &Origin, refusal: Refusal, asker: &Asker) {
+async fn refuse(
+    proxy: &Proxy,
+    mut client: Conn,
+    (origin, place): (&Origin, &Place),
+    refusal: Refusal,
+    asker: &Asker,
+) {
     proxy.metrics.count_failure(refusal.cause());
     if let Refusal::Malformed(why) = refusal {
         let (peer, from) = (origin.peer, origin.side.label());
@@ -257,6 +305,6 @@ async fn refuse(proxy: &Proxy, mut client: Conn, origin: &Origin, refusal: Refus
     let mut outbox = Outbox::of(refusal.render(asker).into_bytes());
     let sent = poll_fn(|cx| outbox.poll_drain(&mut client.stream, cx));
     if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await {
-        client.stream.linger().await;
+        linger(client, place).await;
     }
 }

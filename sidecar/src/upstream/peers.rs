@@ -8,20 +8,23 @@
 //! - Addresses come out of opened tags only. No name is looked up: DNS may be down.
 //! - What was found gone is remembered for 2 s, for at most 1024 pods, so that requests for a dead pod
 //!   wait together, not one after the other.
-//! - A pod is found gone by a refusal, by silence, or by what it shows or says in the TLS handshake. A
-//!   handshake that merely breaks or takes too long says nothing, and is tried once more.
+//! - A pod is found gone by a refusal, by what it shows or says in the TLS handshake, or by silence: its IP does not accept
+//!   a connection within [`CONNECT_TIMEOUT`], and nothing was heard from it meanwhile on any other connection.
+//! - A pod that is alive and cannot be reached is tried again for [`BUSY_TIMEOUT`], and is *busy* then. A TLS handshake that
+//!   breaks or takes too long follows an accepted connection, so its pod is alive.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use socketio_sidecar_core::config::peer_name;
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
@@ -32,9 +35,18 @@ use crate::settings::Applied;
 
 /// Longest wait for a TCP connection. Lost SYNs are repeated after 1 s, so that two of them have had
 /// time to be answered; and it is well within an Engine.IO pingTimeout (20 s).
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for the TLS handshake on it.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time until a pod that is alive counts as busy; one attempt that is under way then goes on.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(6);
+/// Wait between two attempts, which doubles with each up to the second.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Most connections to one pod that are being made at the same time: few beside the handshakes that the peer has places for.
+const MAX_DIALS: usize = 16;
+/// Most addresses of which it is known when they were heard last.
+const MAX_HEARD: usize = 4096;
 /// How long an idle connection is kept: less than [`crate::proxy`] keeps one that a peer opened.
 const KEEP: Duration = Duration::from_secs(45);
 /// How long a pod that was found gone is taken to be gone.
@@ -80,8 +92,17 @@ pub(crate) enum PeerFailure {
     Gone(OwnerGone),
     #[error("this sidecar cannot open another connection: {0}")]
     Own(io::Error),
-    #[error("the TLS handshake with the owner broke: {0}")]
-    Handshake(io::Error),
+    #[error("the owner is alive and cannot be reached: {0}")]
+    Busy(io::Error),
+}
+
+/// Why one attempt to connect has failed.
+enum Attempt {
+    Failed(PeerFailure),
+    /// Nobody answered, or there is no way.
+    Silent(io::Error),
+    /// The connection was accepted, and the handshake on it broke or took too long.
+    Broken(io::Error),
 }
 
 /// The other sidecars of this cluster.
@@ -91,13 +112,24 @@ pub(crate) struct Peers {
     stall: Duration,
     pool: Pool<PodKey>,
     gone: Mutex<HashMap<PodKey, (Instant, OwnerGone)>>,
+    /// Permits for making connections to a pod, while some are being made or waited for.
+    dials: Mutex<HashMap<PodKey, Arc<Semaphore>>>,
+    /// When a peer at this address last answered, or proved to be one.
+    heard: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl Peers {
     /// `port` is the same for all sidecars of a cluster; `stall` is for how long a connection may make no
     /// progress.
     pub(crate) fn new(port: u16, stall: Duration) -> Self {
-        Self { port, stall, pool: Pool::new(), gone: Mutex::new(HashMap::new()) }
+        Self {
+            port,
+            stall,
+            pool: Pool::new(),
+            gone: Mutex::default(),
+            dials: Mutex::default(),
+            heard: Mutex::default(),
+        }
     }
 
     /// An idle connection to the owner that was used within `at_most` before `now`.
@@ -108,18 +140,20 @@ impl Peers {
     /// A new connection to the owner.
     ///
     /// # Errors
-    /// [`PeerFailure`], after 16 s at most. Nothing was sent.
+    /// [`PeerFailure`], after 14 s at most: half of the shortest usual wait of a client for its poll. Nothing
+    /// was sent.
     pub(crate) async fn connect(&self, owner: &Owner, applied: &Applied) -> Result<Conn, PeerFailure> {
         let key = (owner.ip, owner.pod);
+        let turn = DialTurn::wait(&self.dials, key).await;
         let known = self.lock().get(&key).copied();
-        if let Some((until, gone)) = known.filter(|(until, _)| *until > Instant::now()) {
-            tracing::trace!(%gone, left = ?until - Instant::now(), "the owner was found gone just now");
+        let now = Instant::now();
+        if let Some((until, gone)) = known.filter(|(until, _)| *until > now)
+            && !self.was_heard_since(owner.ip, until - REMEMBER)
+        {
+            tracing::trace!(%gone, left = ?until - now, "the owner was found gone just now");
             return Err(PeerFailure::Gone(gone));
         }
-        let mut connected = self.dial(owner, applied).await;
-        if matches!(connected, Err(PeerFailure::Handshake(_))) {
-            connected = self.dial(owner, applied).await;
-        }
+        let connected = self.dial_patiently(owner, applied).await;
         if let Err(PeerFailure::Gone(gone)) = connected {
             let now = Instant::now();
             let mut map = self.lock();
@@ -130,37 +164,66 @@ impl Peers {
                 map.insert(key, (now + REMEMBER, gone));
             }
         }
+        drop(turn);
         connected
     }
 
-    async fn dial(&self, owner: &Owner, applied: &Applied) -> Result<Conn, PeerFailure> {
-        let address = SocketAddr::new(owner.ip, self.port);
-        let stream = match timeout(CONNECT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) if is_own_shortage(&error) => return Err(PeerFailure::Own(error)),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return Err(PeerFailure::Gone(OwnerGone::Refused));
+    /// Dials again while the pod is alive.
+    async fn dial_patiently(&self, owner: &Owner, applied: &Applied) -> Result<Conn, PeerFailure> {
+        let (started, mut pause) = (Instant::now(), RETRY_INTERVAL);
+        loop {
+            let attempt_started = Instant::now();
+            let error = match self.dial(owner, applied).await {
+                Ok(conn) => {
+                    self.note_heard(owner.ip);
+                    return Ok(conn);
+                }
+                Err(Attempt::Failed(failure)) => return Err(failure),
+                Err(Attempt::Silent(_)) if !self.was_heard_since(owner.ip, attempt_started) => {
+                    return Err(PeerFailure::Gone(OwnerGone::Unreachable));
+                }
+                Err(Attempt::Silent(error) | Attempt::Broken(error)) => error,
+            };
+            if started.elapsed() + pause >= BUSY_TIMEOUT {
+                return Err(PeerFailure::Busy(error));
             }
-            Ok(Err(_)) | Err(_) => return Err(PeerFailure::Gone(OwnerGone::Unreachable)),
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_RETRY_INTERVAL);
+        }
+    }
+
+    async fn dial(&self, owner: &Owner, applied: &Applied) -> Result<Conn, Attempt> {
+        let failed = |failure| Err(Attempt::Failed(failure));
+        let address = SocketAddr::new(owner.ip, self.port);
+        let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) if is_own_shortage(&error) => return failed(PeerFailure::Own(error)),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return failed(PeerFailure::Gone(OwnerGone::Refused));
+            }
+            Ok(Err(error)) => return Err(Attempt::Silent(error)),
+            Err(late) => return Err(Attempt::Silent(late.into())),
         };
-        tune(&stream, self.stall).map_err(PeerFailure::Own)?;
+        let own = |error| Attempt::Failed(PeerFailure::Own(error));
+        tune(&stream, self.stall).map_err(own)?;
         let name = peer_name(owner.pod, &applied.settings.config.cluster);
-        let name = ServerName::try_from(name).map_err(|error| PeerFailure::Own(io::Error::other(error)))?;
+        let name = ServerName::try_from(name).map_err(|error| own(io::Error::other(error)))?;
         let connector = TlsConnector::from(applied.tls.client.clone());
-        match timeout(HANDSHAKE, connector.connect(name, stream)).await {
+        match timeout(HANDSHAKE_TIMEOUT, connector.connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(Conn::new(Stream::Tls(Box::new(stream.into())))),
             // What rustls says is what the other side showed or answered; the rest is the connection's.
             Ok(Err(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
                 tracing::warn!(peer = %address, %error, "whoever is there could not prove to be the owner");
-                Err(PeerFailure::Gone(OwnerGone::Identity))
+                failed(PeerFailure::Gone(OwnerGone::Identity))
             }
-            Ok(Err(error)) => Err(PeerFailure::Handshake(error)),
-            Err(late) => Err(PeerFailure::Handshake(late.into())),
+            Ok(Err(error)) => Err(Attempt::Broken(error)),
+            Err(late) => Err(Attempt::Broken(late.into())),
         }
     }
 
     /// Keeps a connection for the next request to the same pod, from `now` on.
     pub(crate) fn put(&self, owner: &Owner, conn: Conn, now: Instant) {
+        self.note_heard_at(owner.ip, now);
         self.pool.put((owner.ip, owner.pod), conn, KEEP, now);
     }
 
@@ -169,8 +232,60 @@ impl Peers {
         self.pool.reap()
     }
 
+    /// Notes that a peer at this address is alive.
+    pub(crate) fn note_heard(&self, ip: IpAddr) {
+        self.note_heard_at(ip, Instant::now());
+    }
+
+    fn note_heard_at(&self, ip: IpAddr, now: Instant) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let ip = ip.to_canonical();
+        if heard.len() >= MAX_HEARD && !heard.contains_key(&ip) {
+            heard.retain(|_, at| now.saturating_duration_since(*at) < CONNECT_TIMEOUT);
+        }
+        if heard.len() < MAX_HEARD || heard.contains_key(&ip) {
+            heard.insert(ip, now);
+        }
+    }
+
+    fn was_heard_since(&self, ip: IpAddr, since: Instant) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(&ip.to_canonical()).is_some_and(|at| *at > since)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<PodKey, (Instant, OwnerGone)>> {
         // A memory of what is gone is right or merely old, whatever happened to its last writer.
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the connections to a pod that are being made.
+struct DialTurn<'d> {
+    dials: &'d Mutex<HashMap<PodKey, Arc<Semaphore>>>,
+    key: PodKey,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<'d> DialTurn<'d> {
+    /// Waits for the turn. Cancel safe.
+    async fn wait(dials: &'d Mutex<HashMap<PodKey, Arc<Semaphore>>>, key: PodKey) -> Self {
+        // Its permit is given back where this future is dropped as well.
+        let mut turn = Self { dials, key, permit: None };
+        let permits = {
+            let mut dials = dials.lock().unwrap_or_else(PoisonError::into_inner);
+            dials.entry(key).or_insert_with(|| Arc::new(Semaphore::new(MAX_DIALS))).clone()
+        };
+        turn.permit = permits.acquire_owned().await.ok();
+        turn
+    }
+}
+
+impl Drop for DialTurn<'_> {
+    fn drop(&mut self) {
+        self.permit = None;
+        let mut dials = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
+        if dials.get(&self.key).is_some_and(|permits| Arc::strong_count(permits) == 1) {
+            dials.remove(&self.key);
+        }
     }
 }

@@ -31,7 +31,25 @@ impl Sidecar {
     pub async fn start_with(config: &Config, place: &Place, arguments: &[&str]) -> Self {
         let mut command = command(config, place);
         command.args(arguments);
-        let process = Process::start(&format!("the sidecar on {}", place.ip), &mut command);
+        Self::run(place, &mut command).await
+    }
+
+    /// As [`Self::start_with`], with so many descriptors at most.
+    pub async fn start_with_descriptors(
+        config: &Config,
+        place: &Place,
+        descriptors: u32,
+        arguments: &[&str],
+    ) -> Self {
+        let sidecar = command(config, place);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$@\"")).arg("sh");
+        shell.arg(sidecar.as_std().get_program()).args(sidecar.as_std().get_args()).args(arguments);
+        Self::run(place, &mut shell).await
+    }
+
+    async fn run(place: &Place, command: &mut Command) -> Self {
+        let process = Process::start(&format!("the sidecar on {}", place.ip), command);
         let mut sidecar = Self { place: place.clone(), process };
         sidecar.process.line_with("serving").await;
         eventually("the admin port answers", async || TcpStream::connect(place.admin()).await.is_ok()).await;

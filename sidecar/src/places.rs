@@ -1,0 +1,362 @@
+//! Places for connections: a fixed number, and a rule for which connection leaves when all are taken.
+//!
+//! # Invariants
+//! - A place is *waiting* (its connection owes nothing to anybody), *beginning* (part of a request has come) or *busy*. Only
+//!   waiting places are asked to leave, the longest-waiting first, and after those the beginning ones, after
+//!   [`BEGINNING_AGE`]. Busy places are never asked.
+//! - A connection that is asked decides itself: a request that has come meanwhile is served, and another connection is asked.
+//! - A request costs one store and one swap of an atomic, and no lock. Places are entered and left under a lock.
+//! - A connection that carries a WebSocket gives its place back, and counts in the total only.
+//! - Where sources matter, the source that holds most places of a kind is asked before others.
+//!
+//! The kernel's queue of connections is the only other place to wait, so a newcomer waits in it when nobody can leave.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+/// Shortest time for which a connection waits before it is asked to leave: its request may be on its way.
+const WAITING_AGE: Duration = Duration::from_millis(500);
+/// Shortest time that an unfinished head gets while others wait for a place.
+const BEGINNING_AGE: Duration = Duration::from_secs(5);
+/// Time until another connection is asked, when the one before has not left.
+const ASK_INTERVAL: Duration = Duration::from_millis(20);
+/// Most connections that one search finds.
+const MAX_CANDIDATES: usize = 32;
+
+const BUSY: u64 = 0;
+const ASKED: u64 = u64::MAX;
+
+/// A fixed number of places.
+#[derive(Debug)]
+pub(crate) struct Places {
+    limit: usize,
+    total: usize,
+    by_source: bool,
+    ages: Ages,
+    base: Instant,
+    table: Mutex<Table>,
+    left: Notify,
+    /// Milliseconds since `base` at which nobody could leave for a newcomer; 0 where somebody can.
+    full_since: AtomicU64,
+}
+
+/// How long a connection may keep its place against newcomers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ages {
+    pub(crate) waiting: Duration,
+    pub(crate) beginning: Duration,
+}
+
+impl Default for Ages {
+    fn default() -> Self {
+        Self { waiting: WAITING_AGE, beginning: BEGINNING_AGE }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    slots: Vec<Option<Arc<Slot>>>,
+    free: Vec<usize>,
+    /// Connections that have given their place back and stay open.
+    staying: usize,
+    /// Found by the last search and not asked yet, with the state that each was found in. Oldest first.
+    candidates: VecDeque<(u64, Arc<Slot>)>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// [`BUSY`], [`ASKED`], or since when its connection waits: see [`encode`].
+    state: AtomicU64,
+    waker: Mutex<Option<Waker>>,
+    source: IpAddr,
+}
+
+/// One connection's place, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    slot: Arc<Slot>,
+    index: usize,
+}
+
+/// Milliseconds since the base, and a bit.
+fn encode(milliseconds: u64, is_beginning: bool) -> u64 {
+    // Never BUSY, and never ASKED within some million years.
+    (u64::from(is_beginning) << 62) | (milliseconds + 1)
+}
+
+fn decode(state: u64) -> (u64, bool) {
+    ((state & !(1 << 62)).saturating_sub(1), state >> 62 == 1)
+}
+
+impl Places {
+    /// So many places, and so many connections in `total`, those included that gave their place back and stay.
+    pub(crate) fn new(limit: usize, total: usize) -> Arc<Self> {
+        Self::with(limit, total, false, Ages::default())
+    }
+
+    /// Places that connections leave at these ages; `by_source`: of the source that holds most.
+    pub(crate) fn with(limit: usize, total: usize, by_source: bool, ages: Ages) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            total,
+            by_source,
+            ages,
+            base: Instant::now(),
+            table: Mutex::default(),
+            left: Notify::new(),
+            full_since: AtomicU64::new(0),
+        })
+    }
+
+    /// A place, as soon as there is one: others are asked to leave meanwhile. `asked` is called for each
+    /// of them. Cancel safe.
+    pub(crate) async fn enter(self: &Arc<Self>, source: IpAddr, mut asked: impl FnMut()) -> Place {
+        loop {
+            let left = self.left.notified();
+            if let Some(place) = self.try_enter(source) {
+                self.full_since.store(0, Ordering::Relaxed);
+                return place;
+            }
+            if self.ask(Instant::now()) {
+                self.full_since.store(0, Ordering::Relaxed);
+                asked();
+            } else {
+                let now = self.milliseconds(Instant::now()).max(1);
+                let _ = self.full_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            }
+            // A connection that has declined says nothing, so the next one is asked after a while.
+            let _ = timeout(ASK_INTERVAL, left).await;
+        }
+    }
+
+    /// A place, if one is free.
+    pub(crate) fn try_enter(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
+        let mut table = self.lock();
+        let taken = table.slots.len() - table.free.len();
+        if taken >= self.limit || taken + table.staying >= self.total {
+            return None;
+        }
+        let state = encode(self.milliseconds(Instant::now()), false);
+        let slot = Slot { state: state.into(), waker: Mutex::default(), source: network_of(source) };
+        let slot = Arc::new(slot);
+        let index = table.free.pop().unwrap_or(table.slots.len());
+        match table.slots.get_mut(index) {
+            Some(free) => *free = Some(slot.clone()),
+            None => table.slots.push(Some(slot.clone())),
+        }
+        Some(Place { places: self.clone(), slot, index })
+    }
+
+    /// For how long a newcomer has waited with nobody to leave for it.
+    pub(crate) fn full_for(&self) -> Option<Duration> {
+        let since = self.full_since.load(Ordering::Relaxed);
+        (since > 0).then(|| Duration::from_millis(self.milliseconds(Instant::now()).saturating_sub(since)))
+    }
+
+    /// The number of places.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Asks the connection that has waited longest to leave; false where there is none.
+    fn ask(&self, now: Instant) -> bool {
+        let mut table = self.lock();
+        for search in [false, true] {
+            if search {
+                table.candidates = self.search(&table.slots, now);
+            }
+            while let Some((state, slot)) = table.candidates.pop_front() {
+                let found = slot.state.compare_exchange(state, ASKED, Ordering::AcqRel, Ordering::Relaxed);
+                if found.is_ok() {
+                    let waker = slot.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    drop(table);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The connections that can be asked, in order. Those that begin to wait later come after all of them.
+    fn search(&self, slots: &[Option<Arc<Slot>>], now: Instant) -> VecDeque<(u64, Arc<Slot>)> {
+        let now = self.milliseconds(now);
+        let mut held: HashMap<(IpAddr, bool), usize> = HashMap::new();
+        let mut found = Vec::new();
+        for slot in slots.iter().flatten() {
+            let state = slot.state.load(Ordering::Relaxed);
+            if state == BUSY || state == ASKED {
+                continue;
+            }
+            let (since, is_beginning) = decode(state);
+            if self.by_source {
+                *held.entry((slot.source, is_beginning)).or_default() += 1;
+            }
+            let age = if is_beginning { self.ages.beginning } else { self.ages.waiting };
+            if u128::from(now.saturating_sub(since)) >= age.as_millis() {
+                found.push(((is_beginning, Reverse(0), since), state, slot));
+            }
+        }
+        if self.by_source {
+            for ((is_beginning, most, _), _, slot) in &mut found {
+                most.0 = held.get(&(slot.source, *is_beginning)).copied().unwrap_or(0);
+            }
+        }
+        if found.len() > MAX_CANDIDATES {
+            found.select_nth_unstable_by_key(MAX_CANDIDATES, |(order, ..)| *order);
+            found.truncate(MAX_CANDIDATES);
+        }
+        found.sort_unstable_by_key(|(order, ..)| *order);
+        // What a source holds changes with everybody that leaves.
+        let most = if self.by_source { 1 } else { MAX_CANDIDATES };
+        found.into_iter().take(most).map(|(_, state, slot)| (state, slot.clone())).collect()
+    }
+
+    fn milliseconds(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.base);
+        since.as_secs() * 1000 + u64::from(since.subsec_millis())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing in here panics while the lock is held.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Its connection waits since then.
+    pub(crate) fn wait(&self, since: Instant) {
+        self.slot.state.store(encode(self.places.milliseconds(since), false), Ordering::Relaxed);
+    }
+
+    /// Part of a request has come.
+    pub(crate) fn begin(&self, now: Instant) {
+        self.slot.state.store(encode(self.places.milliseconds(now), true), Ordering::Relaxed);
+    }
+
+    /// A request has come whole: the connection is not asked to leave until it waits again.
+    pub(crate) fn work(&self) {
+        self.slot.state.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// Gives the place back. The connection stays open, and counts in the total only.
+    pub(crate) fn stay(self) -> Stay {
+        self.places.lock().staying += 1;
+        Stay(self.places.clone())
+    }
+
+    /// Has its task woken when it is asked to leave. To be called by the task that then looks.
+    pub(crate) fn listen(&self, cx: &Context<'_>) {
+        let mut waker = self.slot.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Whether its connection is to leave.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.slot.state.load(Ordering::Relaxed) == ASKED
+    }
+
+    /// Waits until its connection is to leave. Cancel safe.
+    pub(crate) async fn asked(&self) {
+        poll_fn(|cx| {
+            self.listen(cx);
+            if self.is_asked() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.places.lock();
+        if let Some(slot) = table.slots.get_mut(self.index) {
+            *slot = None;
+        }
+        table.free.push(self.index);
+        drop(table);
+        // The waker would keep the task's memory.
+        self.slot.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.places.left.notify_one();
+    }
+}
+
+/// A connection that stays open without a place, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Stay(Arc<Places>);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.lock().staying -= 1;
+        self.0.left.notify_one();
+    }
+}
+
+/// Connections counted by source.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    limit: usize,
+    held: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One of a source's connections, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket(Arc<Sources>, IpAddr);
+
+impl Sources {
+    /// So many connections for each source.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, held: Mutex::default() })
+    }
+
+    /// Counts a connection of `source`; `None` where it has its number already.
+    pub(crate) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Ticket> {
+        let source = network_of(source);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = held.entry(source).or_default();
+        if *count >= self.limit {
+            return None;
+        }
+        *count += 1;
+        Some(Ticket(self.clone(), source))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// An IPv4 address, or the /64 of an IPv6 address: whoever has one of its addresses mostly has all.
+fn network_of(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests;
