@@ -212,9 +212,9 @@ async fn read_on(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
 }
 
 /// Reads something of an answer; false at the end.
-async fn some_answer(stream: &mut TcpStream) -> io::Result<bool> {
+async fn some_answer(stream: &mut TcpStream, patience: Duration) -> io::Result<bool> {
     let mut buffer = [0; 4096];
-    Ok(timeout(PATIENCE, stream.read(&mut buffer)).await?? > 0)
+    Ok(timeout(patience, stream.read(&mut buffer)).await?? > 0)
 }
 
 /// Where peers connect.

@@ -2,19 +2,22 @@
 
 use std::cell::Cell;
 use std::io;
+use std::time::Duration;
 
 use support::hostile::corpus;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::floods::UPGRADE;
-use super::{Tally, Target, bump, hold, read_on, some_answer};
+use super::{PATIENCE, Tally, Target, bump, hold, read_on, some_answer};
 use crate::session::HANDSHAKE;
 
 /// Connections of attackers at full speed.
 const FEW: usize = 4;
 /// Frames or chunks in one write.
 const BATCH: usize = 1000;
+/// Longest wait for an answer that some requests never get.
+const NO_ANSWER: Duration = Duration::from_millis(100);
 
 pub(super) async fn heads(target: Target) -> String {
     let (fits, too_large) = (large_head(15_800), large_head(17_000));
@@ -65,7 +68,11 @@ pub(super) async fn spoiled(target: Target) -> String {
                 bump(&tally.done);
                 return stream.write_all(&whole).await;
             }
-            ask(&mut stream, &whole, tally).await?;
+            stream.write_all(&whole).await?;
+            bump(&tally.done);
+            if !some_answer(&mut stream, NO_ANSWER).await? {
+                return Ok(());
+            }
         }
     });
     requests(tally.await.as_ref())
@@ -106,7 +113,7 @@ pub(super) async fn tags(target: Target) -> String {
 async fn ask(stream: &mut TcpStream, request: &[u8], tally: &Tally) -> io::Result<()> {
     stream.write_all(request).await?;
     bump(&tally.done);
-    if some_answer(stream).await? { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if some_answer(stream, PATIENCE).await? { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 fn requests(tally: &Tally) -> String {

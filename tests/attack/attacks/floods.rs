@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{Tally, Target, admin_door, bump, hold, peer_door, read_on, some_answer};
+use super::{PATIENCE, Tally, Target, admin_door, bump, hold, peer_door, read_on, some_answer};
 use crate::session::HANDSHAKE;
 
 /// Clients of the reconnect storm.
@@ -68,7 +68,7 @@ pub(super) async fn storm(target: Target) -> String {
     let noted = last.clone();
     let tally = hold(target, target.door, 5000, None, async move |mut stream: TcpStream, tally: &Tally| {
         stream.write_all(format!("GET {HANDSHAKE} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await?;
-        if some_answer(&mut stream).await? && tally.done.get() < STORM {
+        if some_answer(&mut stream, PATIENCE).await? && tally.done.get() < STORM {
             bump(&tally.done);
             noted.set(Instant::now());
         }
