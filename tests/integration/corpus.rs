@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use format::{Case, read_directory};
 
 /// Fewest cases that the corpus must have.
-const MIN_CASES: usize = 600;
+const MIN_CASES: usize = 1_200;
 
 /// Most cases that run side by side.
 const AT_ONCE: usize = 48;
@@ -46,7 +46,7 @@ fn directory(kind: &str) -> PathBuf {
     repository().join("tests/integration/corpus").join(kind)
 }
 
-/// One way to the application.
+/// A way to the application.
 #[derive(Debug, Clone)]
 struct Pass {
     name: &'static str,
@@ -54,7 +54,7 @@ struct Pass {
     to: SocketAddr,
     /// Added to the number of each case, so that no two passes name a case alike.
     offset: usize,
-    /// What makes the sid one of this application's owner, where the sidecar asked is another's.
+    /// The cluster and the owner to tag sids for, where clients connect to another sidecar than the owner's.
     tag_for: Option<Arc<(Config, Place)>>,
 }
 
@@ -231,7 +231,7 @@ async fn requests_pass(cases: &Arc<Vec<Case>>, pass: &Pass, control: SocketAddr)
     })
     .await;
 
-    // What was cut off on one side takes a moment to be so on the other.
+    // The end of a connection takes a moment to reach Node.
     tokio::time::sleep(4 * conn::PAUSE).await;
     let recorded = records().await;
     let messages = recorded["messages"].as_array().unwrap();
@@ -257,7 +257,7 @@ async fn requests_pass(cases: &Arc<Vec<Case>>, pass: &Pass, control: SocketAddr)
         }
     }
     for error in recorded["errors"].as_array().unwrap().iter().skip(known_errors) {
-        // The end of a connection in the middle of a message, which was noted as begun, is no error of it.
+        // A connection may end in the middle of a message: `compare` looks at messages that have only begun.
         let connection = &error["connection"];
         let last = messages.iter().rfind(|message| message["connection"] == *connection);
         let has_ended = error["code"] == "HPE_INVALID_EOF_STATE";

@@ -222,7 +222,7 @@ pub(super) fn compare(
     whole.iter().try_for_each(|seen| check_hop(seen).map_err(|why| format!("{why} of {seen}")))
 }
 
-/// Node answered this message so.
+/// Checks that `answer` is Node's own to this message.
 fn is_answer_to(answer: &Answer, seen: &Value) -> Result<(), String> {
     let is_own = answer.head.values("x-message").eq([seen["id"].to_string()]);
     if is_own { Ok(()) } else { Err(format!("to {seen} the client got {answer:?}")) }
@@ -249,7 +249,7 @@ impl Message {
     }
 }
 
-/// Nothing that concerns one hop only may have come: it is an attack on the next hop, or nonsense there.
+/// Checks that no field of one hop and no trailer has reached Node.
 fn check_hop(seen: &Value) -> Result<(), String> {
     let switched = seen["switched"] == true;
     let dropped = [

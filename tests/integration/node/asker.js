@@ -10,13 +10,15 @@ import { Agent, request } from "node:http";
 
 const LONGEST_WAIT_MS = 10_000;
 const AT_ONCE = 32;
+const MAX_HEAD_BYTES = 256 * 1024;
 
 const pairs = (raw) => Array.from({ length: raw.length / 2 }, (_, at) => [raw[2 * at], raw[2 * at + 1]]);
 
 function ask({ host, port }, method, target, agent) {
   return new Promise((resolve) => {
     const seen = { interim: [], status: null, fields: [], body: "", complete: false, error: null };
-    const asking = request({ host, port, method, path: target, agent, timeout: LONGEST_WAIT_MS });
+    const limits = { timeout: LONGEST_WAIT_MS, maxHeaderSize: MAX_HEAD_BYTES };
+    const asking = request({ host, port, method, path: target, agent, ...limits });
     asking.on("information", (head) => seen.interim.push(head.statusCode));
     asking.on("upgrade", (head, socket) => {
       Object.assign(seen, { status: head.statusCode, fields: pairs(head.rawHeaders), complete: true });
