@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::origin::Side;
 use crate::proxy::{Doors, Heads, Listener, OncePerMinute, Proxy, Timeouts, listen};
-use crate::settings::{Identity, RELOAD_INTERVAL, Reload, SettingsRefusal, Source};
+use crate::settings::{Identity, RELOAD_INTERVAL, Reading, Reload, SettingsRefusal, Source, Tick};
 use crate::shutdown::{self, Deadlines, Haste, Stopper};
 use crate::throttle::Throttle;
 use crate::upstream::{App as AppUpstream, Peers};
@@ -207,9 +207,21 @@ async fn keep_house(proxy: Arc<Proxy>) {
     let mut reload = tokio::time::interval(RELOAD_INTERVAL);
     let mut reap = tokio::time::interval(REAP_INTERVAL);
     let mut certificate = tokio::time::interval(CERTIFICATE_INTERVAL);
+    let mut reading = Reading::new();
     loop {
         tokio::select! {
-            _ = reload.tick() => look_for_changes(&proxy),
+            _ = reload.tick() => {
+                let source = proxy.source.clone();
+                if reading.tick(move || source.reload()) == Tick::Late {
+                    proxy.metrics.reloads.with_label_values(&["late"]).inc();
+                    tracing::warn!("reading the configuration directory takes long; the configuration read before stays in force");
+                }
+            }
+            reloaded = reading.finished() => {
+                if let Some(reload) = reloaded {
+                    follow(&proxy, reload);
+                }
+            }
             _ = certificate.tick() => look_at_certificate(&proxy),
             _ = reap.tick() => {
                 let idle = |to: &str, count: usize| {
@@ -233,8 +245,8 @@ fn look_at_certificate(proxy: &Proxy) {
     }
 }
 
-fn look_for_changes(proxy: &Proxy) {
-    match proxy.source.reload() {
+fn follow(proxy: &Proxy, reload: Reload) {
+    match reload {
         Reload::Unchanged => {}
         Reload::Applied => {
             proxy.metrics.reloads.with_label_values(&["applied"]).inc();

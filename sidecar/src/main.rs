@@ -39,7 +39,8 @@ fn make_directory(what: &Init) -> Result<()> {
 fn run(args: &RunArgs) -> Result<()> {
     start_log(args)?;
     let app = args.app(raise_descriptor_limit()).context("--pod-ip and --pod-uid are needed")?;
-    runtime(args.threads)?.block_on(async {
+    let runtime = runtime(args.threads)?;
+    let done = runtime.block_on(async {
         let (mut first, mut all) = (Signals::new()?, Signals::new()?);
         let second = async {
             all.next().await;
@@ -50,7 +51,10 @@ fn run(args: &RunArgs) -> Result<()> {
             _ = bound.run(first.next()) => Ok(()),
             _ = second => anyhow::bail!("stopped at once by a second signal"),
         }
-    })
+    });
+    // The thread that reads the configuration may hang with its file system.
+    runtime.shutdown_background();
+    done
 }
 
 /// The signals that stop a program.

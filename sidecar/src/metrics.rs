@@ -233,7 +233,7 @@ impl Metrics {
             reloads: d.counters(
                 "config_reloads_total",
                 &["result"],
-                "Changes of the configuration directory, by what became of them.",
+                "Changes of the configuration directory that were applied or refused, and reads of it that took more than 10 s (late).",
             )?,
             certificate_days_left: d.gauge(
                 "peer_certificate_days_left",

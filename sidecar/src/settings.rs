@@ -5,21 +5,25 @@
 //!   one before stays in force, and the refusal is logged once and shown on the admin port.
 //! - The directory is read once a second rather than watched: that costs five small reads, and works
 //!   on every file system and with the way in which kubelet swaps the directories of a volume.
+//! - Only regular files are read, and by one thread of their own ([`Reading`]): a file system that hangs stops nothing else.
 //! - A paced close begins when the first settings with `closeOver` are applied, and its window goes on
 //!   through all later ones that have it.
 //! - Connections that are open keep the TLS settings they were made with; requests see new settings at
 //!   once.
 
+mod reading;
 mod tls;
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustix::fs::OFlags;
 use socketio_sidecar_core::config::{
     CA_FILE, CERTIFICATE_FILE, CONFIG_FILE, ConfigRefusal, KEY_FILE, Settings, TAG_KEYS_FILE, peer_name,
 };
@@ -28,6 +32,7 @@ use socketio_sidecar_core::ownership::Rules;
 use socketio_sidecar_core::pace::Closing;
 use tokio::time::Instant;
 
+pub(crate) use reading::{Reading, Tick};
 pub(crate) use tls::PeerTls;
 
 /// How often the directory is read.
@@ -108,13 +113,9 @@ pub struct Source {
     directory: PathBuf,
     identity: Identity,
     applied: ArcSwap<Applied>,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Debug)]
-struct Seen {
-    files: Files,
-    refusal: Option<String>,
+    /// The files that were read last, locked while they are read again.
+    seen: Mutex<Files>,
+    refusal: Mutex<Option<String>>,
 }
 
 /// What a look at the directory found.
@@ -136,8 +137,8 @@ impl Source {
     pub fn open(directory: &Path, identity: Identity) -> Result<Self, SettingsRefusal> {
         let files = read(directory)?;
         let applied = ArcSwap::from_pointee(apply(&files, &identity, None)?);
-        let seen = Mutex::new(Seen { files, refusal: None });
-        Ok(Self { directory: directory.to_owned(), identity, applied, seen })
+        let (seen, refusal) = (Mutex::new(files), Mutex::default());
+        Ok(Self { directory: directory.to_owned(), identity, applied, seen, refusal })
     }
 
     /// The settings in force.
@@ -147,33 +148,42 @@ impl Source {
 
     /// Why the directory as it is now is not applied, if it is not.
     pub fn refusal(&self) -> Option<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).refusal.clone()
+        self.lock_refusal().clone()
+    }
+
+    fn lock_refusal(&self) -> MutexGuard<'_, Option<String>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the directory again, and applies it if it has changed. Connections that are open learn of a
-    /// close window from whoever calls this.
+    /// close window from whoever calls this. Blocks for as long as the file system does.
     pub fn reload(&self) -> Reload {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = read(&self.directory).and_then(|files| {
             // A directory that is just being written is looked at again later.
-            if files == seen.files || read(&self.directory)? != files {
-                seen.refusal = None;
+            if files == *seen || read(&self.directory)? != files {
                 return Ok(Reload::Unchanged);
             }
             let applied = apply(&files, &self.identity, self.applied().close_window)?;
             self.applied.store(Arc::new(applied));
-            seen.files = files;
-            seen.refusal = None;
+            *seen = files;
             Ok(Reload::Applied)
         });
-        outcome.unwrap_or_else(|refusal| {
-            let refusal = refusal.to_string();
-            if seen.refusal.as_ref() == Some(&refusal) {
-                return Reload::Unchanged;
+        let mut last = self.lock_refusal();
+        match outcome {
+            Ok(outcome) => {
+                *last = None;
+                outcome
             }
-            seen.refusal = Some(refusal.clone());
-            Reload::Refused(refusal)
-        })
+            Err(refusal) => {
+                let refusal = refusal.to_string();
+                if last.as_ref() == Some(&refusal) {
+                    return Reload::Unchanged;
+                }
+                *last = Some(refusal.clone());
+                Reload::Refused(refusal)
+            }
+        }
     }
 }
 
@@ -191,11 +201,18 @@ fn read(directory: &Path) -> Result<Files, SettingsRefusal> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
-    if length > FILE_MOST {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    // To open a FIFO would wait for a writer.
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("the path is not a regular file"));
+    }
+    let mut content = Vec::new();
+    file.take(FILE_MOST + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > FILE_MOST {
         return Err(io::Error::other("the file is longer than 1 MiB, so it is something else"));
     }
-    fs::read(path)
+    Ok(content)
 }
 
 fn apply(

@@ -203,3 +203,25 @@ async fn observe_counts_what_enforce_would_have_served_and_changes_nothing() {
     assert_eq!(counted().await, before);
     assert!(all.servers[0].stats().await["opened"].as_u64() > Some(0));
 }
+
+#[tokio::test]
+async fn a_fifo_in_place_of_a_file_stops_nothing_and_is_refused() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let _server = NodeServer::start("v4", place.app(), &[]).await;
+    let mut sidecar = Sidecar::start(&config, &place).await;
+    let path = config.path().join("config.json");
+    std::fs::remove_file(&path).unwrap();
+    let made = tokio::process::Command::new("mkfifo").arg(&path).status().await.unwrap();
+    assert!(made.success());
+    sidecar.process.line_with("not a regular file").await;
+    assert!(sidecar.shown_config().await["refused"].as_str().unwrap().contains("config.json"));
+    let session = Polling::join(place.clients()).await;
+    assert_eq!(session.echo(place.clients(), "x").await, r#"["x"]"#);
+    sidecar.signal(rustix::process::Signal::INT);
+    assert!(sidecar.process.ended().await.success(), "stopping waits for nothing");
+
+    let mut again = support::harness::sidecar::command(&config, &place);
+    let mut again = Process::start("the sidecar", &mut again);
+    again.line_with("not a regular file").await;
+    assert!(!again.ended().await.success());
+}
