@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use socketio_sidecar_core::forwarded::Trust;
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
@@ -123,6 +124,7 @@ impl App {
             http2_warning: OncePerMinute::default(),
             lots: AtomicU64::new(0),
             untagged_log: Throttle::default(),
+            unproxied_log: Throttle::default(),
         });
         Ok(Bound { listen, peer_listen, admin_listen, proxy, stopper, limits, settings: self })
     }
@@ -173,6 +175,7 @@ impl Bound {
             app = %settings.app, mode = ?config.mode, revision = config.revision,
             close_over = config.close_over, "serving"
         );
+        warn_of_unknown_edge(&proxy.source.applied().settings.trust());
         if limits.is_cut(settings.max_connections, settings.max_websockets) {
             tracing::warn!(
                 descriptors = settings.descriptors,
@@ -199,6 +202,16 @@ impl Bound {
         admin.abort();
         tracing::info!(forced, "stopped");
         forced
+    }
+}
+
+/// Says once that anybody may write the fields that name the client.
+fn warn_of_unknown_edge(trust: &Trust<'_>) {
+    if trust.is_unset() {
+        tracing::warn!(
+            "X-Forwarded-* of clients pass unchanged, and an application that trusts loopback believes them; set \
+             trustedProxies in config.json, or forwardedFor"
+        );
     }
 }
 

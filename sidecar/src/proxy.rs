@@ -102,6 +102,8 @@ pub(crate) struct Proxy {
     pub(crate) lots: AtomicU64,
     /// Limits the log lines about handshakes without a tag.
     pub(crate) untagged_log: Throttle,
+    /// When a connection without its PROXY protocol header was last logged.
+    pub(crate) unproxied_log: Throttle,
 }
 
 impl Proxy {

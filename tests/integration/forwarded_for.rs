@@ -100,3 +100,24 @@ async fn a_forwarded_request_reaches_the_owner_as_the_first_sidecar_made_it() {
         assert_eq!(seen_by_owner(setting, fields).await, format!("{start}{expected}\r\n"), "{setting}");
     }
 }
+
+#[tokio::test]
+async fn a_sidecar_says_once_that_nothing_is_set() {
+    for (setting, is_said) in [
+        (json!({}), true),
+        (json!({"forwardedFor": "Preserve"}), false),
+        (json!({"trustedProxies": ["192.0.2.0/24"]}), false),
+    ] {
+        let (config, place) = (Config::new("enforce").await, Place::new());
+        let _ = config.change(|config| {
+            for (key, value) in setting.as_object().unwrap() {
+                config[key] = value.clone();
+            }
+        });
+        let sidecar = Sidecar::start(&config, &place).await;
+        let lines = sidecar.process.lines();
+        let count =
+            lines.iter().filter(|line| line.contains("X-Forwarded-* of clients pass unchanged")).count();
+        assert_eq!(count, usize::from(is_said), "{setting}: {lines:#?}");
+    }
+}

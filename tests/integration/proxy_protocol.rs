@@ -140,6 +140,9 @@ async fn a_connection_of_the_load_balancer_without_a_whole_header_is_refused() {
     drop(proxied.connect(BALANCER).await);
     proxied.connect(BALANCER).await.ended().await;
     assert_eq!((proxied.refused().await, proxied.app.connections()), (6, 0));
+    let lines = proxied.sidecar.process.lines();
+    let said = lines.iter().filter(|line| line.contains("let it send PROXY protocol headers")).count();
+    assert_eq!(said, 1, "once a minute: {lines:#?}");
 }
 
 #[tokio::test]

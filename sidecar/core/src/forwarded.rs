@@ -52,6 +52,12 @@ pub struct Trust<'s> {
 }
 
 impl Trust<'_> {
+    /// Tells whether nothing says who stands in front, so that all fields pass from everybody.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.forwarded_for.is_none() && self.trusted_proxies.is_empty()
+    }
+
     /// Tells whether `peer` is in one of the trusted networks.
     #[must_use]
     pub fn includes(&self, peer: IpAddr) -> bool {
@@ -70,7 +76,7 @@ pub fn decide<'a>(trust: Trust<'_>, peer: IpAddr, may_be_trusted: bool, address:
     let is_trusted = || may_be_trusted && trust.includes(peer);
     match trust.forwarded_for {
         Some(ForwardedFor::Preserve) => Forwarded::Pass,
-        None if trust.trusted_proxies.is_empty() => Forwarded::Pass,
+        None if trust.is_unset() => Forwarded::Pass,
         _ if is_trusted() => Forwarded::Pass,
         Some(ForwardedFor::Append) => Forwarded::Append(address),
         Some(ForwardedFor::Replace) | None => Forwarded::Replace(address),

@@ -39,7 +39,13 @@ pub(super) async fn origin_of(proxy: &Proxy, client: &mut Conn, peer: SocketAddr
         Err(_) => "the PROXY protocol header took too long".to_owned(),
     };
     proxy.metrics.count_failure("proxy_protocol");
-    tracing::debug!(%peer, %refused, "refused a connection of a trusted proxy");
+    if proxy.unproxied_log.is_due() {
+        tracing::warn!(
+            %peer, %refused,
+            "closed a connection of a trusted proxy; let it send PROXY protocol headers, or set proxyProtocol to false \
+             (this is logged once a minute)"
+        );
+    }
     None
 }
 

@@ -51,10 +51,7 @@ pub struct Edge {
     #[schemars(with = "Option<i32>", range(min = 0, max = 16))]
     pub trusted_proxy_count: Option<u8>,
 
-    /// Treatment of X-Forwarded-* and the like from peers outside trustedProxies: Preserve passes all unchanged, Append
-    /// adds the peer's address to X-Forwarded-For, Replace removes all and sets X-Forwarded-For and X-Real-IP to the
-    /// peer's address. Default: Replace with trustedProxies, with trustedProxyCount 0, and for a Service of type
-    /// LoadBalancer without an Ingress; else Preserve. The field is not related to sessionAffinity.forwardedFor.
+    /// Treatment of X-Forwarded-* and the like from peers outside trustedProxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<ForwardedFor>,
 
@@ -136,7 +133,10 @@ pub struct Ingress {
     pub tls_secret_name: Option<String>,
 }
 
-/// Treatment of X-Forwarded-* and the like from peers that are no trusted proxies.
+/// Treatment of X-Forwarded-* and the like from peers outside trustedProxies: Preserve passes all unchanged, Append
+/// adds the peer's address to X-Forwarded-For, Replace removes all and sets X-Forwarded-For and X-Real-IP to the
+/// peer's address. Default: Replace with trustedProxies, with trustedProxyCount 0, and for a Service of type
+/// LoadBalancer without an Ingress; else Preserve. The field is not related to sessionAffinity.forwardedFor.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedFor {
     /// The peer's address is appended to X-Forwarded-For.
