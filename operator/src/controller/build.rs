@@ -230,4 +230,6 @@ fn build_own_ingress(cluster: &SocketIoCluster, observed: &Observed, program: &P
 }
 
 #[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
 mod tests;
