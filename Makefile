@@ -14,8 +14,8 @@ CARGO_DENY := $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)/bin/cargo-deny
 PYTHON_ENV := $(CACHE)/python/$(shell sha256sum tests/integration/python/requirements.txt | cut -c1-12)
 NODE_PROGRAMS := examples/chat tests/load tests/integration/node tests/bench/node
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
-FUZZ_TARGETS := request_head response_head chunked decision handshake websocket proxy_protocol
-FUZZ_SECONDS := 300
+FUZZ_TARGETS := $(sort $(notdir $(wildcard sidecar/core/fuzz/corpus/*)))
+FUZZ_SECONDS := 600
 SOAK_SECONDS := 3600
 NOT_CHECKED := target/not-checked
 IMAGES := target/images
@@ -157,13 +157,13 @@ FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
 
-fuzz: prerequisites ## Fuzz each target for FUZZ_SECONDS (300)
+fuzz: prerequisites ## Fuzz each target for FUZZ_SECONDS (600)
 	$(call say,fuzzing: $(FUZZ_TARGETS) - $(FUZZ_SECONDS) s each)
 	RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --release --target-dir target/fuzz --target $(HOST) --package socketio-sidecar-core-fuzz
 	for target in $(FUZZ_TARGETS); do \
 		mkdir -p target/fuzz/corpus/$$target; \
 		target/fuzz/$(HOST)/release/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 \
-			-artifact_prefix=target/fuzz/$$target- target/fuzz/corpus/$$target; \
+			-artifact_prefix=target/fuzz/$$target- target/fuzz/corpus/$$target sidecar/core/fuzz/corpus/$$target; \
 	done
 
 clean: ## Remove what was built in the tree

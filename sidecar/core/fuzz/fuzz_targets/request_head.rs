@@ -1,24 +1,5 @@
-//! Whatever bytes come, a head that is accepted is rebuilt into one that is accepted and means the same.
+//! Fuzzes `request_head` of the library.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use socketio_sidecar_core::hop::{RequestHop, write_request};
-use socketio_sidecar_core::http1::{MAX_HEAD, RequestHead, find_head_end, header_slots};
-
-fuzz_target!(|bytes: &[u8]| {
-    let Ok(Some(end)) = find_head_end(bytes, 0, MAX_HEAD) else { return };
-    let mut slots = header_slots();
-    let Ok(head) = RequestHead::parse(&bytes[..end], &mut slots) else { return };
-    let mut out = Vec::new();
-    write_request(&mut out, &head, &RequestHop::default());
-    assert_eq!(
-        find_head_end(&out, 0, MAX_HEAD),
-        Ok(Some(out.len())),
-        "the rebuilt head ends where it should"
-    );
-    let mut slots = header_slots();
-    let again = RequestHead::parse(&out, &mut slots).expect("a rebuilt head is accepted");
-    assert_eq!((head.method, head.target, head.framing), (again.method, again.target, again.framing));
-    assert_eq!((head.http_1_0, head.websocket), (again.http_1_0, again.websocket));
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| socketio_sidecar_core_fuzz::request_head::check(data));

@@ -1,21 +1,5 @@
-//! The places between two messages are the same whether a stream comes whole or byte by byte.
+//! Fuzzes `websocket` of the library.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use socketio_sidecar_core::websocket::Messages;
-
-fuzz_target!(|bytes: &[u8]| {
-    let (mut whole, mut slow, mut at) = (Messages::default(), Messages::default(), 0);
-    while at < bytes.len() {
-        let followed = whole.follow_one(&bytes[at..]);
-        assert!(followed > 0);
-        for byte in &bytes[at..at + followed - 1] {
-            assert_eq!(slow.follow_one(std::slice::from_ref(byte)), 1);
-            assert!(!slow.is_between());
-        }
-        at += followed;
-        slow.follow(&bytes[at - 1..at]);
-        assert_eq!(slow, whole);
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| socketio_sidecar_core_fuzz::websocket::check(data));

@@ -1,0 +1,5 @@
+//! Fuzzes `config` of the library.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| socketio_sidecar_core_fuzz::config::check(data));
