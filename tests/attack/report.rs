@@ -76,6 +76,13 @@ pub(crate) fn page(rows: &[Row], length: Duration) -> String {
         machine::load(),
         length.as_secs(),
     );
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    if machine::load().parse::<f64>().is_ok_and(|load| load > cores as f64 + 1.0) {
+        page.push_str(
+            "**The machine was busy with other work.** Times are longer than on a machine of its own, and floods came to\n\
+             fewer connections. Compare within a row only.\n\n",
+        );
+    }
     page.push_str(&table(rows));
     let _ = write!(
         page,
