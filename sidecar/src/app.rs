@@ -21,7 +21,7 @@ use crate::proxy::{Doors, Heads, Listener, OncePerMinute, Proxy, Timeouts, liste
 use crate::settings::{Identity, RELOAD_INTERVAL, Reading, Reload, SettingsRefusal, Source, Tick};
 use crate::shutdown::{self, Deadlines, Haste, Stopper};
 use crate::throttle::Throttle;
-use crate::upstream::{App as AppUpstream, Peers};
+use crate::upstream::{App as AppUpstream, AppKeepAlive, Peers};
 
 /// How often idle connections are looked through.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ const CERTIFICATE_WARNING_DAYS: u32 = 14;
 pub struct App {
     /// Where the application listens.
     pub app: SocketAddr,
+    /// When a connection to the application carries another request.
+    pub app_keep_alive: AppKeepAlive,
     /// Where clients and edges connect.
     pub listen: SocketAddr,
     /// Where peers connect. Peers reach each other on this same port.
@@ -112,11 +114,16 @@ impl App {
         let admin_listen = bind("--admin-listen", self.admin_listen, admin)?;
         let limits = Limits::fit(self.max_connections, self.max_websockets, self.descriptors);
         let (stopper, shutdown) = shutdown::channel(source.applied().close_window);
+        let metrics = Arc::new(Metrics::new()?);
         let proxy = Arc::new(Proxy {
             source,
-            metrics: Arc::new(Metrics::new()?),
-            app: AppUpstream::new(self.app, self.timeouts.stall),
-            peers: Peers::new(self.peer_listen.port(), self.timeouts.stall),
+            app: AppUpstream::new(self.app, self.timeouts.stall, self.app_keep_alive, metrics.clone()),
+            peers: Arc::new(Peers::new(
+                self.peer_listen.port(),
+                self.timeouts.stall,
+                metrics.owner_connects_ahead.clone(),
+            )),
+            metrics,
             timeouts: self.timeouts,
             heads: self.heads,
             doors: Doors::new(&limits, self.max_connections_per_source),
@@ -194,11 +201,14 @@ impl Bound {
         let admin = Admin::new(source, metrics, proxy.app.address(), places, limits.admin);
         let admin = tokio::spawn(Arc::new(admin).serve(admin_listen));
         let housekeeping = tokio::spawn(keep_house(proxy.clone()));
+        let watched = proxy.clone();
+        let watch = tokio::spawn(async move { watched.app.watch().await });
 
         let haste = stop.await;
         tracing::info!(?haste, drain = ?settings.deadlines.drain, deadline = ?settings.deadlines.total, "stopping");
         let forced = stopper.stop(settings.deadlines, haste).await;
         housekeeping.abort();
+        watch.abort();
         admin.abort();
         tracing::info!(forced, "stopped");
         forced
@@ -237,11 +247,8 @@ async fn keep_house(proxy: Arc<Proxy>) {
             }
             _ = certificate.tick() => look_at_certificate(&proxy),
             _ = reap.tick() => {
-                let idle = |to: &str, count: usize| {
-                    proxy.metrics.idle.with_label_values(&[to]).set(i64::try_from(count).unwrap_or(i64::MAX));
-                };
-                idle("app", proxy.app.reap());
-                idle("owner", proxy.peers.reap());
+                proxy.app.look_through();
+                proxy.metrics.set_idle("owner", proxy.peers.look_through());
             }
         }
     }

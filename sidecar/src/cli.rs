@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::init::Init;
 use crate::proxy::{Heads, Timeouts};
 use crate::shutdown::Deadlines;
+use crate::upstream::AppKeepAlive;
 
 /// Forwards each Socket.IO request to the pod that owns its session.
 ///
@@ -42,6 +43,10 @@ pub struct RunArgs {
     /// Where the application listens.
     #[arg(long, env = "SOCKETIO_SIDECAR_APP", value_name = "HOST:PORT", default_value = "127.0.0.1:3000", value_parser = resolve)]
     app: SocketAddr,
+
+    /// Reuse of connections to the application.
+    #[arg(long, env = "SOCKETIO_SIDECAR_APP_KEEP_ALIVE", value_name = "REUSE", value_enum, default_value_t = KeepAliveArg::Auto)]
+    app_keep_alive: KeepAliveArg,
 
     /// The IP at which the other sidecars reach this one; it listens on it for them.
     #[arg(long, env = "POD_IP", value_name = "IP", required = true)]
@@ -187,6 +192,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// [`AppKeepAlive`], on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KeepAliveArg {
+    /// A connection carries another request within what the application was seen to keep open.
+    Auto,
+    /// A connection carries another request as the application's Connection and Keep-Alive fields allow.
+    Always,
+    /// Each request takes a new connection.
+    Never,
+}
+
 /// [`Mode`], on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ModeArg {
@@ -214,6 +230,11 @@ impl RunArgs {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Some(App {
             app: self.app,
+            app_keep_alive: match self.app_keep_alive {
+                KeepAliveArg::Auto => AppKeepAlive::Auto,
+                KeepAliveArg::Always => AppKeepAlive::Always,
+                KeepAliveArg::Never => AppKeepAlive::Never,
+            },
             listen: self.listen.unwrap_or(SocketAddr::new(any, 7900)),
             peer_listen: SocketAddr::new(pod_ip, self.peer_port),
             admin_listen: self.admin_listen.unwrap_or(SocketAddr::new(any, 7902)),

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use socketio_sidecar_core::ownership::{Decision, Local};
 
@@ -26,7 +26,7 @@ pub struct Metrics {
     owner_gone: IntCounterVec,
     failures: IntCounterVec,
     malformed: IntCounterVec,
-    pub(crate) retries: IntCounter,
+    retries: IntCounterVec,
     pub(crate) connections: IntGaugeVec,
     pub(crate) connection_waits: IntCounterVec,
     pub(crate) evicted: IntCounterVec,
@@ -35,12 +35,16 @@ pub struct Metrics {
     pub(crate) websockets: IntGaugeVec,
     pub(crate) tunnels_to_close: IntGauge,
     pub(crate) tunnels_closed: IntCounter,
-    pub(crate) idle: IntGaugeVec,
+    idle: IntGaugeVec,
+    pub(crate) app_early_closes: IntCounter,
+    pub(crate) app_reuse_answers: IntGauge,
+    pub(crate) app_reuse_idle_seconds: Gauge,
     pub(crate) reloads: IntCounterVec,
     pub(crate) certificate_days_left: IntGauge,
     pub(crate) local_seconds: Histogram,
     pub(crate) forward_seconds: Histogram,
     pub(crate) owner_connect_seconds: Histogram,
+    pub(crate) owner_connects_ahead: IntCounter,
 }
 
 /// The counters of one side's requests by what was decided, looked up once: every request counts. Those
@@ -133,6 +137,11 @@ impl Definitions {
         self.register(IntGauge::with_opts(opts)?)
     }
 
+    fn decimal_gauge(&mut self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        let opts = self.opts(name, help, "gauge", &[]);
+        self.register(Gauge::with_opts(opts)?)
+    }
+
     fn gauges(&mut self, name: &str, labels: &[&str], help: &str) -> prometheus::Result<IntGaugeVec> {
         let opts = self.opts(name, help, "gauge", labels);
         self.register(IntGaugeVec::new(opts, labels)?)
@@ -190,9 +199,10 @@ impl Metrics {
                 &["from"],
                 "Messages refused for their HTTP syntax, by the side they came from.",
             )?,
-            retries: d.counter(
+            retries: d.counters(
                 "retries_total",
-                "Requests sent again, on a new connection, of which nothing had been sent.",
+                &["reason"],
+                "Requests sent again on a new connection. unsent: nothing of the request had been sent. unanswered: a GET, HEAD or OPTIONS met a connection that the application was closing.",
             )?,
             connections: d.gauges(
                 "connections_open",
@@ -230,6 +240,18 @@ impl Metrics {
                 &["to"],
                 "Idle connections kept for the next request, by where they lead.",
             )?,
+            app_early_closes: d.counter(
+                "app_early_closes_total",
+                "Idle connections that the application closed before the time it had announced.",
+            )?,
+            app_reuse_answers: d.gauge(
+                "app_reuse_answers",
+                "Answers after which the application was seen to keep a connection open. 0: each request takes a new connection. 64 or more: any number.",
+            )?,
+            app_reuse_idle_seconds: d.decimal_gauge(
+                "app_reuse_idle_seconds",
+                "Idle time after which the application was seen to keep a connection open.",
+            )?,
             reloads: d.counters(
                 "config_reloads_total",
                 &["result"],
@@ -249,7 +271,11 @@ impl Metrics {
             )?,
             owner_connect_seconds: d.seconds(
                 "owner_connect_seconds",
-                "Time to connect to an owner, TLS included, or to find it gone.",
+                "Time for which a request waited for a new connection to an owner, TLS included, or until the owner was found gone.",
+            )?,
+            owner_connects_ahead: d.counter(
+                "owner_connects_ahead_total",
+                "Connections to owners made before a request needed them.",
             )?,
             registry: define.registry,
             reference: define.reference,
@@ -273,6 +299,11 @@ impl Metrics {
         }
     }
 
+    /// Sets the number of idle connections that lead `to` app or owner.
+    pub(crate) fn set_idle(&self, to: &str, count: usize) {
+        self.idle.with_label_values(&[to]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     pub(crate) fn count_owner_gone(&self, reason: &'static str) {
         self.owner_gone.with_label_values(&[reason]).inc();
     }
@@ -283,6 +314,10 @@ impl Metrics {
 
     pub(crate) fn count_failure(&self, cause: &'static str) {
         self.failures.with_label_values(&[cause]).inc();
+    }
+
+    pub(crate) fn count_retry(&self, reason: &'static str) {
+        self.retries.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn count_malformed(&self, from: &'static str) {

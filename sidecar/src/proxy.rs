@@ -10,7 +10,8 @@
 //! # Invariants
 //! - Nothing is ever half-closed towards the application: Node takes that for an abort. When a client
 //!   goes away, the connection onward is closed, at once, on every hop.
-//! - A request is sent again only when provably nothing of it was sent.
+//! - A request is sent again, once, only when provably nothing of it was sent; or when it is a GET, HEAD or OPTIONS
+//!   whose connection to the application had been used before and ended before a byte of an answer.
 //! - After anything that leaves unclear where the next request begins, the connection is closed.
 
 mod exchange;
@@ -91,7 +92,7 @@ pub(crate) struct Proxy {
     pub(crate) source: Arc<Source>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) app: App,
-    pub(crate) peers: Peers,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) timeouts: Timeouts,
     pub(crate) heads: Heads,
     pub(crate) doors: Doors,

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - A connection is used again only while it is silent, as far as is known (see [`pool`]), and for less
 //!   long than the other side keeps it: a request that meets a closing connection is lost, and with it
-//!   the session.
+//!   the session. The application must first be seen to keep its connections.
 //! - Every wait has a deadline, and every pool a size.
 
 mod app;
@@ -11,9 +11,29 @@ mod peers;
 mod pool;
 
 use std::io;
+use std::time::Duration;
 
-pub(crate) use app::App;
+use crate::io::Conn;
+
+pub(crate) use app::{App, AppKeepAlive};
 pub(crate) use peers::{OwnerGone, PeerFailure, Peers};
+
+/// A connection onward, and its past.
+#[derive(Debug)]
+pub(crate) struct UpstreamConn {
+    pub(crate) conn: Conn,
+    /// Answers that the connection has carried.
+    pub(crate) answers: u32,
+    /// Time that the connection has been idle in the pool; `None` for a new one.
+    pub(crate) pooled_for: Option<Duration>,
+}
+
+impl UpstreamConn {
+    /// A new connection.
+    fn new(conn: Conn) -> Self {
+        Self { conn, answers: 0, pooled_for: None }
+    }
+}
 
 /// Why no connection can be made that has nothing to do with the other side: no descriptors, no ports.
 pub(crate) fn is_own_shortage(error: &io::Error) -> bool {

@@ -133,7 +133,12 @@ async fn chunked_bodies_pass_normalised_both_ways_here_and_forwarded() {
         client.expect("0\r\nX-Sum: 2\r\n").await;
         at_app.send("ed-For: 1.1.1.1\r\nServer-Timing: x\r\n\r\n").await;
         client.expect("Server-Timing: x\r\n\r\n").await;
-        at_app.is_silent(Duration::from_millis(50)).await;
+        if at == owner.clients() {
+            // Node may refuse what came with the body after it has answered.
+            at_app.ended().await;
+        } else {
+            at_app.is_silent(Duration::from_millis(50)).await;
+        }
     }
 }
 

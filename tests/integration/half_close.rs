@@ -35,8 +35,8 @@ async fn pipelined_requests_are_all_answered_after_a_half_close() {
     let mut client = Wire::connect(place.clients()).await;
     client.send(get("/1") + &get("/2")).await;
     client.finish().await;
-    let mut server = app.accept().await;
     for at in ["/1", "/2"] {
+        let mut server = app.accept().await;
         assert!(server.head().await.starts_with(&format!("GET {at} ")));
         // Long after the half-close, and with a body longer than one write.
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -33,11 +33,11 @@ async fn while_draining_everything_goes_on_and_every_answer_says_close() {
     let (mut sidecar, app) = start(&["--drain", "3", "--shutdown-timeout", "20"]).await;
     let mut idle = Wire::connect(sidecar.place.clients()).await;
     idle.send(get("/before")).await;
-    let mut at_app = app.accept().await;
-    serve(&mut at_app).await;
+    serve(&mut app.accept().await).await;
     assert_eq!(idle.answer().await.header("connection"), None);
     let mut hanging = Wire::connect(sidecar.place.clients()).await;
     hanging.send(get("/poll")).await;
+    let mut at_app = app.accept().await;
     at_app.head().await;
 
     let stopped = Instant::now();
@@ -69,12 +69,12 @@ async fn what_hangs_completes_while_closing_and_the_deadline_ends_the_rest() {
     let (mut sidecar, app) = start(&["--drain", "0", "--shutdown-timeout", "3"]).await;
     let mut idle = Wire::connect(sidecar.place.clients()).await;
     idle.send(get("/before")).await;
-    let mut at_app = app.accept().await;
-    serve(&mut at_app).await;
+    serve(&mut app.accept().await).await;
     idle.answer().await;
     let (mut completes, mut hangs) =
         (Wire::connect(sidecar.place.clients()).await, Wire::connect(sidecar.place.clients()).await);
     completes.send(get("/completes")).await;
+    let mut at_app = app.accept().await;
     at_app.head().await;
     hangs.send(get("/hangs")).await;
     let mut never = app.accept().await;

@@ -14,6 +14,7 @@
 //! | [`forwarded`] | who wrote the fields that name the client, and do they pass? |
 //! | [`hop`] | what do the heads look like on the far side of this hop? |
 //! | [`handshake`] | how does an open packet get its owner tag? |
+//! | [`reuse`] | which connections to the application may carry another request? |
 //! | [`websocket`] | where can a WebSocket end without cutting a message? |
 //! | [`certificates`] | how does a sidecar prove to another that it is of the same cluster? |
 //! | [`config`] | the files that tell a sidecar all this: the contract with whoever writes them |
@@ -32,5 +33,6 @@ pub mod owner_tag;
 pub mod ownership;
 pub mod pace;
 pub mod proxy_protocol;
+pub mod reuse;
 pub mod session_id;
 pub mod websocket;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -87,14 +87,29 @@ impl Conn {
     /// True while nothing was said and the other side has not closed: the state in which a pooled
     /// connection must be to be used again. The runtime says so for free, but may not have heard of it
     /// yet; the kernel is certain, and is asked where the runtime says otherwise or `ask_kernel` is set.
-    pub(crate) fn is_quiet(&self, ask_kernel: bool) -> bool {
+    pub(crate) fn is_quiet(&mut self, ask_kernel: bool) -> bool {
+        if !self.inbox().is_empty() {
+            return false;
+        }
+        let is_silent = self.is_silent(ask_kernel);
+        if is_silent || matches!(self.stream, Stream::Tcp(_)) {
+            return is_silent;
+        }
+        // TLS sends session tickets after the handshake (RFC 8446 section 4.6.1), which say nothing of HTTP.
+        // Whoever reads next brings a waker.
+        let read = self.poll_fill(&mut Context::from_waker(Waker::noop()), 1);
+        read.is_pending() && self.is_silent(true)
+    }
+
+    /// True while the socket has neither bytes to read nor an end.
+    fn is_silent(&self, ask_kernel: bool) -> bool {
         let tcp = match &self.stream {
             Stream::Tcp(stream) => stream,
             Stream::Tls(stream) => stream.get_ref().0,
         };
         let peek = || SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
         let peeked = if ask_kernel { peek() } else { tcp.try_io(Interest::READABLE, peek) };
-        self.inbox().is_empty() && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Outbox {
     unflushed: bool,
     attempted: bool,
     written: u64,
+    /// What was written stays, to be written again.
+    retained: bool,
 }
 
 impl Outbox {
@@ -41,6 +43,28 @@ impl Outbox {
     /// How many bytes the stream has taken so far.
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Keeps what is written from now on, until [`Self::release`].
+    pub(crate) fn retain(&mut self) {
+        self.retained = true;
+    }
+
+    /// Frees what was written and kept.
+    pub(crate) fn release(&mut self) {
+        if std::mem::take(&mut self.retained) {
+            self.bytes.drain(..std::mem::take(&mut self.at));
+            self.bytes.shrink_to_fit();
+        }
+    }
+
+    /// Makes everything that was kept to be written again, to another stream; false when nothing was kept.
+    pub(crate) fn rewind(&mut self) -> bool {
+        let retained = std::mem::take(&mut self.retained);
+        if retained {
+            *self = Self::of(std::mem::take(&mut self.bytes));
+        }
+        retained
     }
 
     /// Adds bytes, to be written together with what else is here.
@@ -91,9 +115,11 @@ impl Outbox {
             self.at += taken;
             self.note(taken);
         }
-        // Freed, not kept: idle connections hold no memory.
-        self.bytes = Vec::new();
-        self.at = 0;
+        if !self.retained {
+            // Freed, not kept: idle connections hold no memory.
+            self.bytes = Vec::new();
+            self.at = 0;
+        }
         self.poll_flush(stream, cx)
     }
 

@@ -8,6 +8,8 @@
 //! - Each side is read only while the other has taken what was read before (backpressure).
 //! - An answer may come before the request is complete; then the client's connection closes after it.
 //! - Chunked bodies pass normalised: what a client puts into extensions and trailers reaches nobody.
+//! - The connection onward is used again only when both sides must agree where the answer ended: the request was
+//!   HTTP/1.1, had no `Expect`, chunk extension or trailer, and was sent before its answer began.
 //! - The client is watched until its answer is complete. When it goes away, the exchange ends. A client that
 //!   only says that it will send no more (a half-close) is answered, unless its request is a poll or from a
 //!   peer. The two cannot be told apart at first: a client that has gone is noticed when the answer is
@@ -66,6 +68,8 @@ pub(super) struct Completed {
 pub(super) enum Failure {
     /// The connection onward broke before it took anything: the request can be sent elsewhere.
     Unsent(io::Error),
+    /// The connection onward ended after it had taken the request, before a byte of an answer.
+    Unanswered(io::Error),
     /// The client closed its connection, or it broke.
     ClientGone,
     /// The client has sent more than the length of a head of further requests behind this one.
@@ -91,6 +95,8 @@ pub(super) struct Exchange<'c> {
     to_client: &'c mut Outbox,
     phase: Phase,
     completed: Completed,
+    /// The answer began before the request was sent. What follows may belong to this answer, or be a second one.
+    answered_early: bool,
     /// The connection onward no longer takes the request, but may still have an answer to it.
     request_refused: Option<io::Error>,
     shutdown: &'c Shutdown,
@@ -119,6 +125,7 @@ impl<'c> Exchange<'c> {
             to_client,
             phase: Phase::default(),
             completed: Completed::default(),
+            answered_early: false,
             request_refused: None,
             shutdown,
             timeouts,
@@ -178,7 +185,12 @@ impl<'c> Exchange<'c> {
         let sent = self.is_sent();
         let mut completed = std::mem::take(&mut self.completed);
         completed.reuse_client &= sent;
-        completed.reuse_onward &= sent && self.onward.inbox().is_empty() && self.request_refused.is_none();
+        completed.reuse_onward &= sent
+            && self.request.allows_reuse
+            && !self.request.body.carried_unusual()
+            && !self.answered_early
+            && self.onward.inbox().is_empty()
+            && self.request_refused.is_none();
         Outcome::Complete(completed)
     }
 

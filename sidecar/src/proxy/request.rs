@@ -5,7 +5,7 @@ use std::sync::Arc;
 use socketio_sidecar_core::config::Mode;
 use socketio_sidecar_core::forwarded::{self, Forwarded};
 use socketio_sidecar_core::hop::{RequestHop, write_request};
-use socketio_sidecar_core::http1::{Body, HeadLimits, Malformed, RequestHead, header_slots};
+use socketio_sidecar_core::http1::{Body, Framing, HeadLimits, Malformed, RequestHead, header_slots};
 use socketio_sidecar_core::ownership::{Decision, Local, Rejection};
 
 use super::Heads;
@@ -34,6 +34,10 @@ pub(super) struct Request {
     pub(super) max_ahead: usize,
     /// GET, HEAD and the like: a connection that has been idle for a while will do.
     pub(super) is_safe: bool,
+    /// Safe and without a body: the request can be sent again (RFC 9110 section 9.2.2).
+    pub(super) is_repeatable: bool,
+    /// Nothing in the head lets the application end the exchange otherwise than the sidecar does.
+    pub(super) allows_reuse: bool,
     /// Where it goes, if anywhere.
     pub(super) way: Result<Way, Rejection>,
     /// The session of a WebSocket upgrade, if it names one.
@@ -127,13 +131,16 @@ impl Request {
             reading,
             limits: heads.answered(way),
         };
+        let is_safe = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
         Ok(Self {
             outbox,
             body: Body::of_request(head.framing),
             answer,
             asker: Asker::of(&head),
             ends_with_client: is_poll || head.websocket || origin.side == Side::Peer,
-            is_safe: matches!(head.method, "GET" | "HEAD" | "OPTIONS"),
+            is_safe,
+            is_repeatable: is_safe && head.framing == Framing::Empty,
+            allows_reuse: !head.http_1_0 && !head.expects,
             session,
             max_ahead: limits.bytes,
             way,

@@ -1,6 +1,7 @@
 //! The way onward: which connection a request takes.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socketio_sidecar_core::owner_tag::Owner;
@@ -8,11 +9,10 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use super::refusal::Refusal;
-use crate::io::Conn;
 use crate::settings::Applied;
-use crate::upstream::{OwnerGone, PeerFailure, is_own_shortage};
+use crate::upstream::{OwnerGone, PeerFailure, UpstreamConn, is_own_shortage};
 
-/// For how long an idle connection serves requests that can't be lost: long enough for the exchanges
+/// For how long an idle connection to the application serves requests that can't be lost: long enough for the exchanges
 /// of one client, too short for the other side to be about to close it.
 const JUST_USED: Duration = Duration::from_secs(1);
 
@@ -42,57 +42,51 @@ pub(super) enum NoWay {
     Refused(Refusal, io::Error),
 }
 
-/// A connection onward.
-#[derive(Debug)]
-pub(super) struct Onward {
-    pub(super) conn: Conn,
-    /// It has served a request before, so the other side may be closing it.
-    pub(super) reused: bool,
-}
-
 impl Proxy {
-    /// Finds or makes a connection. `is_safe` requests may use any idle one, others only one that was
-    /// just used, as of `now`; `fresh` forbids idle ones.
+    /// Finds or makes a connection. To the application, `is_safe` requests may use any idle one, others only one
+    /// that was just used, as of `now`; `fresh` forbids idle ones.
     pub(super) async fn connect(
         &self,
         way: Way,
-        applied: &Applied,
+        applied: &Arc<Applied>,
         is_safe: bool,
         fresh: bool,
         now: Instant,
-    ) -> Result<Onward, NoWay> {
+    ) -> Result<UpstreamConn, NoWay> {
         if !fresh {
-            let at_most = if is_safe { Duration::MAX } else { JUST_USED };
             let pooled = match way {
-                Way::App => self.app.pooled(at_most, now),
-                Way::Owner(owner) => self.peers.pooled(&owner, at_most, now),
+                Way::App => self.app.pooled(if is_safe { Duration::MAX } else { JUST_USED }, now),
+                // A peer keeps connections for longer than the pool does.
+                Way::Owner(owner) => self.peers.pooled(&owner, applied, now),
             };
             if let Some(conn) = pooled {
-                return Ok(Onward { conn, reused: true });
+                return Ok(conn);
             }
         }
-        let conn = match way {
+        match way {
             Way::App => self.app.connect().await.map_err(|error| {
                 let refusal =
                     if is_own_shortage(&error) { Refusal::Exhausted } else { Refusal::AppUnreachable };
                 NoWay::Refused(refusal, error)
-            })?,
+            }),
             Way::Owner(owner) => {
                 let started = Instant::now();
                 let connected = self.peers.connect(&owner, applied).await;
                 self.metrics.owner_connect_seconds.observe(started.elapsed().as_secs_f64());
+                if connected.is_ok() {
+                    self.peers.connect_ahead(owner, applied.clone());
+                }
                 connected.map_err(|failure| match failure {
                     PeerFailure::Gone(gone) => NoWay::OwnerGone(gone),
                     PeerFailure::Own(error) => NoWay::Refused(Refusal::Exhausted, error),
                     PeerFailure::Busy(error) => NoWay::Refused(Refusal::Busy, error),
-                })?
+                })
             }
-        };
-        Ok(Onward { conn, reused: false })
+        }
     }
 
     /// Gives a connection back that can carry another request, from `now` on.
-    pub(super) fn keep(&self, way: Way, conn: Conn, keep_alive: Option<Duration>, now: Instant) {
+    pub(super) fn keep(&self, way: Way, conn: UpstreamConn, keep_alive: Option<Duration>, now: Instant) {
         match way {
             Way::App => self.app.put(conn, keep_alive, now),
             Way::Owner(owner) => self.peers.put(&owner, conn, now),

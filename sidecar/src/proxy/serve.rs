@@ -16,7 +16,7 @@ use super::exchange::{Completed, Exchange, Failure, Outcome};
 use super::listen::Held;
 use super::refusal::{Asker, Refusal};
 use super::request::Request;
-use super::route::{NoWay, Onward, Way};
+use super::route::{NoWay, Way};
 use super::tunnel::Tunnel;
 use super::websocket::WebSocket;
 use crate::io::{Conn, Deadline, Outbox};
@@ -25,6 +25,7 @@ use crate::origin::{Origin, Side};
 use crate::places::Place;
 use crate::settings::Applied;
 use crate::shutdown::Stage;
+use crate::upstream::UpstreamConn;
 
 /// Why no head came.
 enum NoHead {
@@ -158,7 +159,7 @@ async fn answer(
     client: &mut Conn,
     mut request: Request,
     mut way: Way,
-    (applied, side): (&Applied, Side),
+    (applied, side): (&Arc<Applied>, Side),
 ) -> Result<Next, Refusal> {
     let permit = match request.answer.websocket {
         true => {
@@ -170,7 +171,7 @@ async fn answer(
     let started = Instant::now();
     let (mut fresh, mut now) = (false, started);
     loop {
-        let onward = match proxy.connect(way, applied, request.is_safe, fresh, now).await {
+        let mut onward = match proxy.connect(way, applied, request.is_safe, fresh, now).await {
             Ok(onward) => onward,
             Err(NoWay::OwnerGone(gone)) => {
                 // The application answers, so that the error has its dialect and its CORS fields. The
@@ -184,13 +185,16 @@ async fn answer(
                 return Err(refusal);
             }
         };
-        let Onward { conn: mut onward, reused } = onward;
+        if onward.pooled_for.is_some() && way == Way::App && request.is_repeatable {
+            request.outbox.retain();
+        }
         let mut to_client = Outbox::default();
         let (shutdown, timeouts) = (&proxy.shutdown, &proxy.timeouts);
-        let exchange = Exchange::new(client, &mut onward, &mut request, &mut to_client, shutdown, timeouts);
+        let exchange =
+            Exchange::new(client, &mut onward.conn, &mut request, &mut to_client, shutdown, timeouts);
         let ended = exchange.run().await;
         let failure = match ended {
-            Ok(Outcome::Switched(messages)) => return Ok(Next::Tunnel(onward, messages, way, permit)),
+            Ok(Outcome::Switched(messages)) => return Ok(Next::Tunnel(onward.conn, messages, way, permit)),
             Ok(Outcome::Complete(completed)) => {
                 let seconds = match way {
                     Way::App => &proxy.metrics.local_seconds,
@@ -200,13 +204,13 @@ async fn answer(
                 seconds.observe((ended - started).as_secs_f64());
                 return Ok(conclude(proxy, way, onward, &completed, ended));
             }
-            Err(Failure::Unsent(_)) if reused => {
-                proxy.metrics.retries.inc();
-                fresh = true;
-                continue;
-            }
             Err(failure) => failure,
         };
+        if let Some(reason) = repeat(proxy, way, &onward, &mut request, &failure) {
+            proxy.metrics.count_retry(reason);
+            fresh = true;
+            continue;
+        }
         let refusal = explain(proxy, way, &failure);
         return match refusal {
             Some(refusal) if to_client.written() == 0 => Err(refusal),
@@ -215,8 +219,28 @@ async fn answer(
     }
 }
 
+/// Decides whether a request is sent again, on a new connection, and why. Only a connection that was idle before
+/// may have been closing when the request was sent.
+fn repeat(
+    proxy: &Proxy,
+    way: Way,
+    onward: &UpstreamConn,
+    request: &mut Request,
+    failure: &Failure,
+) -> Option<&'static str> {
+    let idle_for = onward.pooled_for?;
+    if way == Way::App && matches!(failure, Failure::Unsent(_) | Failure::Unanswered(_)) {
+        proxy.app.met_closing(onward.answers, idle_for);
+    }
+    match failure {
+        Failure::Unsent(_) => Some("unsent"),
+        Failure::Unanswered(_) if request.outbox.rewind() => Some("unanswered"),
+        _ => None,
+    }
+}
+
 /// Counts an answer that is complete `now`, and gives the connection onward back.
-fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed, now: Instant) -> Next {
+fn conclude(proxy: &Proxy, way: Way, mut onward: UpstreamConn, completed: &Completed, now: Instant) -> Next {
     if completed.tagged {
         proxy.metrics.tagged.inc();
     }
@@ -227,6 +251,7 @@ fn conclude(proxy: &Proxy, way: Way, onward: Conn, completed: &Completed, now: I
         proxy.metrics.would_have_failed.inc();
     }
     if completed.reuse_onward {
+        onward.answers = onward.answers.saturating_add(1);
         proxy.keep(way, onward, completed.keep_alive, now);
     }
     if completed.reuse_client { Next::Request(now) } else { Next::Close }
@@ -268,7 +293,7 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
             tracing::warn!(from = way.label(), %why, "refused an answer; {setting} sets the limit");
             Some(Refusal::AnswerHeadTooLarge)
         }
-        Failure::Unsent(error) | Failure::Broken(error) => {
+        Failure::Unsent(error) | Failure::Unanswered(error) | Failure::Broken(error) => {
             tracing::info!(to = way.label(), %error, "the connection onward broke");
             Some(Refusal::BadGateway)
         }

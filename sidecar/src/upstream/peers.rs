@@ -8,28 +8,32 @@
 //! - Addresses come out of opened tags only. No name is looked up: DNS may be down.
 //! - What was found gone is remembered for 2 s, for at most 1024 pods, so that requests for a dead pod
 //!   wait together, not one after the other.
+//! - A connection is made ahead only beside one that a request uses: one at a time to a pod, within
+//!   [`MAX_AHEAD`] and [`MAX_IDLE_AHEAD`]. It idles out like any other.
 //! - A pod is found gone by a refusal, by what it shows or says in the TLS handshake, or by silence: its IP does not accept
 //!   a connection within [`CONNECT_TIMEOUT`], and nothing was heard from it meanwhile on any other connection.
 //! - A pod that is alive and cannot be reached is tried again for [`BUSY_TIMEOUT`], and is *busy* then. A TLS handshake that
 //!   breaks or takes too long follows an accepted connection, so its pod is alive.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use rustls::pki_types::ServerName;
 use socketio_sidecar_core::config::peer_name;
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
+use socketio_sidecar_core::reuse::ReuseLimits;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::is_own_shortage;
 use super::pool::Pool;
+use super::{UpstreamConn, is_own_shortage};
 use crate::io::{Conn, Stream, tune};
 use crate::settings::Applied;
 
@@ -49,6 +53,10 @@ const MAX_DIALS: usize = 16;
 const MAX_HEARD: usize = 4096;
 /// How long an idle connection is kept: less than [`crate::proxy`] keeps one that a peer opened.
 const KEEP: Duration = Duration::from_secs(45);
+/// Most connections that are being made ahead of a request.
+const MAX_AHEAD: usize = 16;
+/// Most idle connections beside which another is made ahead.
+const MAX_IDLE_AHEAD: usize = 512;
 /// How long a pod that was found gone is taken to be gone.
 const REMEMBER: Duration = Duration::from_secs(2);
 /// How many pods are remembered as gone.
@@ -116,25 +124,63 @@ pub(crate) struct Peers {
     dials: Mutex<HashMap<PodKey, Arc<Semaphore>>>,
     /// When a peer at this address last answered, or proved to be one.
     heard: Mutex<HashMap<IpAddr, Instant>>,
+    /// Pods to which a connection is being made ahead.
+    ahead: Mutex<HashSet<PodKey>>,
+    connects_ahead: IntCounter,
 }
 
 impl Peers {
     /// `port` is the same for all sidecars of a cluster; `stall` is for how long a connection may make no
     /// progress.
-    pub(crate) fn new(port: u16, stall: Duration) -> Self {
+    pub(crate) fn new(port: u16, stall: Duration, connects_ahead: IntCounter) -> Self {
         Self {
             port,
             stall,
-            pool: Pool::new(),
+            pool: Pool::new(ReuseLimits::trusting()),
             gone: Mutex::default(),
             dials: Mutex::default(),
             heard: Mutex::default(),
+            ahead: Mutex::default(),
+            connects_ahead,
         }
     }
 
-    /// An idle connection to the owner that was used within `at_most` before `now`.
-    pub(crate) fn pooled(&self, owner: &Owner, at_most: Duration, now: Instant) -> Option<Conn> {
-        self.pool.take(&(owner.ip, owner.pod), at_most, now)
+    /// An idle connection to the owner. When it was the last one, another is made ahead, so that a request
+    /// beside a hanging poll need not wait for a TLS handshake.
+    pub(crate) fn pooled(
+        self: &Arc<Self>,
+        owner: &Owner,
+        applied: &Arc<Applied>,
+        now: Instant,
+    ) -> Option<UpstreamConn> {
+        let taken = self.pool.take(&(owner.ip, owner.pod), Duration::MAX, now)?;
+        if taken.was_last {
+            self.connect_ahead(*owner, applied.clone());
+        }
+        Some(taken.conn)
+    }
+
+    /// Makes a connection to the owner in the background, unless one is being made or there are many.
+    pub(crate) fn connect_ahead(self: &Arc<Self>, owner: Owner, applied: Arc<Applied>) {
+        let key = (owner.ip, owner.pod);
+        if self.pool.len() >= MAX_IDLE_AHEAD {
+            return;
+        }
+        {
+            let mut ahead = lock(&self.ahead);
+            if ahead.len() >= MAX_AHEAD || !ahead.insert(key) {
+                return;
+            }
+        }
+        let peers = self.clone();
+        tokio::spawn(async move {
+            // A failure is found again, and counted, by the next request.
+            if let Ok(conn) = peers.connect(&owner, &applied).await {
+                peers.connects_ahead.inc();
+                peers.put(&owner, conn, Instant::now());
+            }
+            lock(&peers.ahead).remove(&key);
+        });
     }
 
     /// A new connection to the owner.
@@ -142,10 +188,14 @@ impl Peers {
     /// # Errors
     /// [`PeerFailure`], after 14 s at most: half of the shortest usual wait of a client for its poll. Nothing
     /// was sent.
-    pub(crate) async fn connect(&self, owner: &Owner, applied: &Applied) -> Result<Conn, PeerFailure> {
+    pub(crate) async fn connect(
+        &self,
+        owner: &Owner,
+        applied: &Applied,
+    ) -> Result<UpstreamConn, PeerFailure> {
         let key = (owner.ip, owner.pod);
         let turn = DialTurn::wait(&self.dials, key).await;
-        let known = self.lock().get(&key).copied();
+        let known = lock(&self.gone).get(&key).copied();
         let now = Instant::now();
         if let Some((until, gone)) = known.filter(|(until, _)| *until > now)
             && !self.was_heard_since(owner.ip, until - REMEMBER)
@@ -156,7 +206,7 @@ impl Peers {
         let connected = self.dial_patiently(owner, applied).await;
         if let Err(PeerFailure::Gone(gone)) = connected {
             let now = Instant::now();
-            let mut map = self.lock();
+            let mut map = lock(&self.gone);
             if map.len() >= REMEMBER_MOST {
                 map.retain(|_, (until, _)| *until > now);
             }
@@ -169,7 +219,7 @@ impl Peers {
     }
 
     /// Dials again while the pod is alive.
-    async fn dial_patiently(&self, owner: &Owner, applied: &Applied) -> Result<Conn, PeerFailure> {
+    async fn dial_patiently(&self, owner: &Owner, applied: &Applied) -> Result<UpstreamConn, PeerFailure> {
         let (started, mut pause) = (Instant::now(), RETRY_INTERVAL);
         loop {
             let attempt_started = Instant::now();
@@ -192,7 +242,7 @@ impl Peers {
         }
     }
 
-    async fn dial(&self, owner: &Owner, applied: &Applied) -> Result<Conn, Attempt> {
+    async fn dial(&self, owner: &Owner, applied: &Applied) -> Result<UpstreamConn, Attempt> {
         let failed = |failure| Err(Attempt::Failed(failure));
         let address = SocketAddr::new(owner.ip, self.port);
         let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
@@ -210,7 +260,7 @@ impl Peers {
         let name = ServerName::try_from(name).map_err(|error| own(io::Error::other(error)))?;
         let connector = TlsConnector::from(applied.tls.client.clone());
         match timeout(HANDSHAKE_TIMEOUT, connector.connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(Conn::new(Stream::Tls(Box::new(stream.into())))),
+            Ok(Ok(stream)) => Ok(UpstreamConn::new(Conn::new(Stream::Tls(Box::new(stream.into()))))),
             // What rustls says is what the other side showed or answered; the rest is the connection's.
             Ok(Err(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
                 tracing::warn!(peer = %address, %error, "whoever is there could not prove to be the owner");
@@ -222,14 +272,14 @@ impl Peers {
     }
 
     /// Keeps a connection for the next request to the same pod, from `now` on.
-    pub(crate) fn put(&self, owner: &Owner, conn: Conn, now: Instant) {
+    pub(crate) fn put(&self, owner: &Owner, conn: UpstreamConn, now: Instant) {
         self.note_heard_at(owner.ip, now);
         self.pool.put((owner.ip, owner.pod), conn, KEEP, now);
     }
 
-    /// Closes expired idle connections, and returns how many are left.
-    pub(crate) fn reap(&self) -> usize {
-        self.pool.reap()
+    /// Closes idle connections that have expired or ended, and returns how many are left.
+    pub(crate) fn look_through(&self) -> usize {
+        self.pool.look_through().idle
     }
 
     /// Notes that a peer at this address is alive.
@@ -252,11 +302,11 @@ impl Peers {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.get(&ip.to_canonical()).is_some_and(|at| *at > since)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PodKey, (Instant, OwnerGone)>> {
-        // A memory of what is gone is right or merely old, whatever happened to its last writer.
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A memory of pods is right or merely old, whatever happened to its last writer.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One of the connections to a pod that are being made.

@@ -1,174 +1,162 @@
 //! Idle connections, kept for the next request.
+//!
+//! # Invariants
+//! - A connection carries another request only within the pool's [`ReuseLimits`]. A connection beyond them
+//!   rests until it has proven the next step, or until the other side closes it.
+//! - A connection that has ended or spoken while idle is never handed out, as far as the runtime and the kernel know.
+//! - Every list has a size; a connection that finds no room is closed.
+
+mod idle;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use socketio_sidecar_core::reuse::ReuseLimits;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::io::Conn;
+use super::UpstreamConn;
+use idle::{Entry, Idle};
 
-/// Most idle connections kept to one other side.
-const PER_KEY: usize = 128;
 /// Most idle connections kept in one pool.
-const TOTAL: usize = 1024;
+const MAX_IDLE: usize = 1024;
 
-/// For how long after its last answer only the runtime is asked whether a connection is still open. What
-/// arrived since it last asked the kernel, within one turn of its loop, it does not know; to ask the
-/// kernel here as well would cost a busy sidecar one system call in five.
-const JUST_LEFT: Duration = Duration::from_millis(10);
-
-/// Idle connections by the other side's key, the one used last first.
+/// Idle connections by the other side's key. The connection used last is used first.
 #[derive(Debug)]
 pub(super) struct Pool<K> {
-    idle: Mutex<Idle<K>>,
+    state: Mutex<State<K>>,
+    /// Told when a connection begins to rest.
+    rests: Notify,
 }
 
 #[derive(Debug)]
-struct Idle<K> {
-    by_key: HashMap<K, Vec<Entry>>,
+struct State<K> {
+    by_key: HashMap<K, Idle>,
     total: usize,
+    limits: ReuseLimits,
+    early_closes: u64,
 }
 
+/// A connection that was taken.
 #[derive(Debug)]
-struct Entry {
-    conn: Conn,
-    since: Instant,
-    until: Instant,
+pub(super) struct Taken {
+    pub(super) conn: UpstreamConn,
+    /// No other idle connection of this key may be used now.
+    pub(super) was_last: bool,
+}
+
+/// Contents of a pool.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contents {
+    pub(super) idle: usize,
+    /// Connections that must prove something before they carry another request.
+    pub(super) resting: usize,
+    pub(super) limits: ReuseLimits,
+    /// Connections closed by the other side while they were kept, since the start.
+    pub(super) early_closes: u64,
 }
 
 impl<K: Eq + Hash> Pool<K> {
-    pub(super) fn new() -> Self {
-        Self { idle: Mutex::new(Idle { by_key: HashMap::new(), total: 0 }) }
+    pub(super) fn new(limits: ReuseLimits) -> Self {
+        let state = State { by_key: HashMap::new(), total: 0, limits, early_closes: 0 };
+        Self { state: Mutex::new(state), rests: Notify::new() }
     }
 
-    /// A connection to `key` that is quiet and has been idle for less than `at_most`, if there is one.
-    pub(super) fn take(&self, key: &K, at_most: Duration, now: Instant) -> Option<Conn> {
-        let mut idle = self.lock();
+    /// Takes a connection to `key` that may carry a request `now` and has been idle for less than `at_most`.
+    pub(super) fn take(&self, key: &K, at_most: Duration, now: Instant) -> Option<Taken> {
+        let mut state = self.lock();
+        let State { by_key, total, limits, early_closes } = &mut *state;
+        let idle = by_key.get_mut(key)?;
         loop {
-            let entries = idle.by_key.get_mut(key)?;
-            // The last one is the freshest; if it is too old for this request, so are the others.
-            if now.duration_since(entries.last()?.since) >= at_most {
+            // The freshest: if it is too old for this request, so are the others.
+            let since = idle.freshest()?;
+            if now.duration_since(since) >= at_most.min(limits.max_idle()) {
                 return None;
             }
-            let entry = entries.pop()?;
-            idle.total -= 1;
-            let ask_kernel = now.duration_since(entry.since) >= JUST_LEFT;
-            if entry.until > now && entry.conn.is_quiet(ask_kernel) {
-                return Some(entry.conn);
+            let mut entry = idle.pop()?;
+            *total -= 1;
+            if entry.until <= now {
+                continue;
             }
+            if entry.is_quiet(now) {
+                let conn = UpstreamConn {
+                    conn: entry.conn,
+                    answers: entry.answers,
+                    pooled_for: Some(now.duration_since(since)),
+                };
+                return Some(Taken { conn, was_last: idle.freshest().is_none() });
+            }
+            *early_closes += 1;
+            limits.saw_early_close(entry.answers, entry.seen - entry.since);
+            *total -= idle.sort(limits);
         }
     }
 
     /// Keeps `conn`, which is idle `since` then, for `keep`, unless the pool is full.
-    pub(super) fn put(&self, key: K, conn: Conn, keep: Duration, since: Instant) {
-        let mut idle = self.lock();
-        if idle.total >= TOTAL {
+    pub(super) fn put(&self, key: K, conn: UpstreamConn, keep: Duration, since: Instant) {
+        let mut state = self.lock();
+        let State { by_key, total, limits, .. } = &mut *state;
+        if *total >= MAX_IDLE {
             return;
         }
-        let entries = idle.by_key.entry(key).or_default();
-        if entries.len() < PER_KEY {
-            entries.push(Entry { conn, since, until: since + keep });
-            idle.total += 1;
+        let entry = Entry { conn: conn.conn, answers: conn.answers, since, until: since + keep, seen: since };
+        let may_be_used = limits.allow(entry.answers);
+        if by_key.entry(key).or_default().push(entry, may_be_used) {
+            *total += 1;
+            if !may_be_used {
+                self.rests.notify_one();
+            }
         }
     }
 
-    /// Closes what nobody came back for, and returns how many connections are left.
-    pub(super) fn reap(&self) -> usize {
-        let now = Instant::now();
-        let mut idle = self.lock();
-        idle.by_key.retain(|_, entries| {
-            entries.retain(|entry| entry.until > now);
-            !entries.is_empty()
-        });
-        idle.total = idle.by_key.values().map(Vec::len).sum();
-        idle.total
+    /// Records that a request met a connection of this pool that was closing.
+    pub(super) fn met_closing(&self, answers: u32, idle_for: Duration) {
+        let mut state = self.lock();
+        let State { by_key, total, limits, early_closes } = &mut *state;
+        *early_closes += 1;
+        limits.saw_early_close(answers, idle_for);
+        for idle in by_key.values_mut() {
+            *total -= idle.sort(limits);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Idle<K>> {
+    /// Closes connections that have expired or were closed by the other side, and learns from the others.
+    pub(super) fn look_through(&self) -> Contents {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let State { by_key, limits, early_closes, .. } = &mut *state;
+        by_key.retain(|_, idle| {
+            *early_closes += idle.look_through(now, limits);
+            !idle.is_empty()
+        });
+        // The limits are known only now.
+        let (mut total, mut resting) = (0, 0);
+        for idle in by_key.values_mut() {
+            idle.sort(limits);
+            total += idle.len();
+            resting += idle.resting();
+        }
+        state.total = total;
+        Contents { idle: total, resting, limits: state.limits, early_closes: state.early_closes }
+    }
+
+    /// Number of idle connections, those that rest included.
+    pub(super) fn len(&self) -> usize {
+        self.lock().total
+    }
+
+    /// Waits until a connection rests.
+    pub(super) async fn rests(&self) {
+        self.rests.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
         // Nothing in here panics while the lock is held; and an idle connection more or less is no harm.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::io::Stream;
-    use tokio::io::AsyncWriteExt;
-    use tokio::net::{TcpListener, TcpStream};
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    async fn pair() -> (Conn, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Conn::new(Stream::Tcp(ours)), listener.accept().await.unwrap().0)
-    }
-
-    #[tokio::test]
-    async fn a_quiet_connection_comes_back_once() {
-        let (pool, (conn, _theirs)) = (Pool::new(), pair().await);
-        pool.put(1, conn, LONG, Instant::now());
-        assert!(pool.take(&2, LONG, Instant::now()).is_none());
-        assert!(pool.take(&1, LONG, Instant::now()).is_some());
-        assert!(pool.take(&1, LONG, Instant::now()).is_none());
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_was_closed_or_spoke_is_not_used_again() {
-        let pool = Pool::new();
-        for speak in [false, true] {
-            let (mut conn, mut theirs) = pair().await;
-            if speak {
-                theirs.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
-            } else {
-                drop(theirs);
-            }
-            // Wait until it has arrived, without reading it.
-            let Stream::Tcp(stream) = &mut conn.stream else { unreachable!() };
-            stream.readable().await.unwrap();
-            pool.put(1, conn, LONG, Instant::now());
-            assert!(pool.take(&1, LONG, Instant::now()).is_none(), "speak: {speak}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_was_closed_a_moment_ago_is_not_used_again_after_a_while() {
-        let (pool, (conn, theirs)) = (Pool::new(), pair().await);
-        pool.put(1, conn, LONG, Instant::now());
-        drop(theirs);
-        // Nothing is awaited, so the runtime does not hear of it.
-        std::thread::sleep(JUST_LEFT);
-        assert!(pool.take(&1, LONG, Instant::now()).is_none());
-    }
-
-    #[tokio::test]
-    async fn an_old_connection_is_left_for_a_request_that_may_use_it() {
-        let (pool, (conn, _theirs)) = (Pool::new(), pair().await);
-        pool.put(1, conn, LONG, Instant::now());
-        assert!(pool.take(&1, Duration::ZERO, Instant::now()).is_none(), "a POST wants a fresher one");
-        assert!(pool.take(&1, LONG, Instant::now()).is_some(), "a GET does not");
-    }
-
-    #[tokio::test]
-    async fn what_has_expired_is_closed() {
-        let (pool, (conn, _theirs)) = (Pool::new(), pair().await);
-        pool.put(1, conn, Duration::ZERO, Instant::now());
-        assert_eq!(pool.reap(), 0);
-        assert!(pool.take(&1, LONG, Instant::now()).is_none());
-    }
-
-    #[tokio::test]
-    async fn the_pool_has_a_size() {
-        let pool = Pool::new();
-        let mut theirs = Vec::new();
-        for _ in 0..=PER_KEY {
-            let (conn, other) = pair().await;
-            pool.put(1, conn, LONG, Instant::now());
-            theirs.push(other);
-        }
-        assert_eq!(pool.reap(), PER_KEY);
-    }
-}
+mod tests;

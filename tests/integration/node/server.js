@@ -8,6 +8,9 @@
 //     [--max-body BYTES]         maxHttpBufferSize (1000000)
 //     [--ping-interval MS] [--ping-timeout MS]
 //     [--path PATH]              (/socket.io)
+//     [--close-delay MS]         closes a connection so long after an answer, without announcing it,
+//     [--close-after ANSWERS]    … after so many answers on that connection (1)
+//     [--close-idle MS]          closes a connection that has been idle so long, without announcing it
 //
 // Prints {"port":…} once it listens, and ends on SIGTERM or when standard input is closed,
 // so that no server outlives its test. JSONP is on in both, as it is by default.
@@ -37,6 +40,9 @@ const { values: options } = parseArgs({
     "initial-packet": { type: "string" },
     "max-body": { type: "string", default: "1000000" },
     "ping-interval": { type: "string", default: "25000" },
+    "close-delay": { type: "string" },
+    "close-after": { type: "string", default: "1" },
+    "close-idle": { type: "string" },
     "ping-timeout": { type: "string", default: "20000" },
   },
 });
@@ -91,6 +97,9 @@ http.on("request", (request, response) => {
     stats.requests[outcome] = (stats.requests[outcome] ?? 0) + 1;
   });
 });
+// Engine.IO answers requests in a listener of its own, whatever the order.
+if (options["close-delay"] || options["close-idle"]) http.prependListener("request", closeSilently);
+http.on("upgrade", ({ socket }) => clearTimeout(socket.closeTimer));
 http.on("upgrade", () => (stats.http_upgrades += 1));
 
 io.on("connection", (socket) => {
@@ -126,6 +135,19 @@ async function makeServer() {
     allowEIO3: options["allow-eio3"],
     cookie: options.cookie,
     ...(options.cors && { cors: { origin: options.cors, credentials: true } }),
+  });
+}
+
+/** Closes connections as the options say, while the answer's fields promise to keep them. */
+function closeSilently({ socket }, response) {
+  clearTimeout(socket.closeTimer);
+  response.on("finish", () => {
+    socket.answers = (socket.answers ?? 0) + 1;
+    if (options["close-idle"]) socket.closeTimer = setTimeout(() => socket.destroy(), Number(options["close-idle"]));
+    if (!options["close-delay"] || socket.answers < Number(options["close-after"])) return;
+    const delay = Number(options["close-delay"]);
+    if (delay === 0) socket.destroy();
+    else setTimeout(() => socket.destroy(), delay);
   });
 }
 

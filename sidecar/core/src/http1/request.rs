@@ -25,6 +25,8 @@ pub struct RequestHead<'h, 'b> {
     pub keep_alive: bool,
     /// `Connection` names fields, or anything else that is not read here (RFC 9110 section 7.6.1).
     pub nominates: bool,
+    /// `Expect` is there: the answer may come before the body (RFC 9110 section 10.1.1).
+    pub expects: bool,
     /// An HTTP upgrade to WebSocket is asked for (RFC 6455 section 4.1). HTTP/1.0 has no upgrades (RFC 9110
     /// section 7.8), but servers grant them, and nginx asks for them by default settings.
     pub websocket: bool,
@@ -59,12 +61,13 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         let http_1_0 = version == 0;
         let mut framing = FramingFields::default();
         let mut connection = ConnectionOptions::default();
-        let (mut host, mut repeated, mut upgrade) = (None, false, false);
+        let (mut host, mut repeated, mut expects, mut upgrade) = (None, false, false, false);
         for field in headers.iter() {
             match field.name.len() {
                 4 if field.name.eq_ignore_ascii_case("host") => {
                     repeated |= host.replace(field.value).is_some();
                 }
+                6 => expects |= field.name.eq_ignore_ascii_case("expect"),
                 7 if field.name.eq_ignore_ascii_case("upgrade") => {
                     upgrade = field.value.eq_ignore_ascii_case(b"websocket");
                 }
@@ -90,6 +93,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             framing,
             keep_alive: connection.keep_alive(http_1_0),
             nominates: connection.nominates,
+            expects,
             websocket: upgrade
                 && connection.upgrade
                 && method == "GET"

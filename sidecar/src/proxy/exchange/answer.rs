@@ -92,7 +92,18 @@ impl Exchange<'_> {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(read)) if read > 0 => Ok(Poll::Ready(())),
             Poll::Ready(Ok(_)) => self.ended().map(Poll::Ready),
-            Poll::Ready(Err(error)) => Err(Failure::Broken(self.request_refused.take().unwrap_or(error))),
+            Poll::Ready(Err(error)) => Err(self.broken(error)),
+        }
+    }
+
+    /// The failure of a connection onward that has ended with `error`.
+    fn broken(&mut self, error: io::Error) -> Failure {
+        let error = self.request_refused.take().unwrap_or(error);
+        match self.phase {
+            Phase::Head { searched: 0, interim: 0 } if self.onward.inbox().is_empty() => {
+                Failure::Unanswered(error)
+            }
+            _ => Failure::Broken(error),
         }
     }
 
@@ -103,16 +114,17 @@ impl Exchange<'_> {
             Phase::Collecting { body: Body::UntilClose, .. } => {
                 self.collect(true)?;
             }
-            _ => {
-                let error = self.request_refused.take();
-                return Err(Failure::Broken(error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())));
-            }
+            _ => return Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
         }
         Ok(())
     }
 
     /// Looks for the head; true when there was one.
     fn receive_head(&mut self) -> Result<bool, Failure> {
+        if !self.onward.inbox().is_empty() {
+            self.answered_early |= !self.is_sent();
+            self.request.outbox.release();
+        }
         let close = self.closes();
         let Phase::Head { searched, interim } = &mut self.phase else { return Ok(false) };
         let rules = &self.request.answer;
