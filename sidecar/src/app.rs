@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
 use crate::limits::Limits;
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::origin::Side;
 use crate::proxy::{Doors, Heads, Listener, OncePerMinute, Proxy, Timeouts, listen};
@@ -172,8 +173,8 @@ fn bind(
 
 impl Bound {
     /// Serves until `stop` is ready, then stops by the stages of [`crate::shutdown`]. Returns how many
-    /// connections had to be ended by force.
-    pub async fn run(self, stop: impl Future<Output = Haste>) -> usize {
+    /// connections had to be ended by force. `log_limit` is told of in the log and in the metrics.
+    pub async fn run(self, stop: impl Future<Output = Haste>, log_limit: Arc<LogLimit>) -> usize {
         let Self { listen: clients, peer_listen, admin_listen, proxy, stopper, limits, settings } = self;
         let config = proxy.source.applied();
         let config = &config.settings.config;
@@ -200,7 +201,7 @@ impl Bound {
         let places = proxy.doors.clients.places.clone();
         let admin = Admin::new(source, metrics, proxy.app.address(), places, limits.admin);
         let admin = tokio::spawn(Arc::new(admin).serve(admin_listen));
-        let housekeeping = tokio::spawn(keep_house(proxy.clone()));
+        let housekeeping = tokio::spawn(keep_house(proxy.clone(), log_limit));
         let watched = proxy.clone();
         let watch = tokio::spawn(async move { watched.app.watch().await });
 
@@ -226,7 +227,7 @@ fn warn_of_unknown_edge(trust: &Trust<'_>) {
 }
 
 /// Applies changes of the configuration and closes idle connections, for as long as the sidecar runs.
-async fn keep_house(proxy: Arc<Proxy>) {
+async fn keep_house(proxy: Arc<Proxy>, log_limit: Arc<LogLimit>) {
     let mut reload = tokio::time::interval(RELOAD_INTERVAL);
     let mut reap = tokio::time::interval(REAP_INTERVAL);
     let mut certificate = tokio::time::interval(CERTIFICATE_INTERVAL);
@@ -249,6 +250,11 @@ async fn keep_house(proxy: Arc<Proxy>) {
             _ = reap.tick() => {
                 proxy.app.look_through();
                 proxy.metrics.set_idle("owner", proxy.peers.look_through());
+                let left_out = log_limit.take_left_out();
+                if left_out > 0 {
+                    proxy.metrics.log_lines_left_out.inc_by(left_out);
+                    tracing::warn!(left_out, "log lines of the last second were left out: too many of a kind");
+                }
             }
         }
     }

@@ -24,6 +24,7 @@ pub mod cli;
 pub mod init;
 mod io;
 mod limits;
+pub mod log_limit;
 pub mod metrics;
 mod origin;
 mod places;

@@ -2,12 +2,14 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socketio_sidecar::cli::{Cli, Command, LogFormat, RunArgs};
 use socketio_sidecar::init::{Init, init};
+use socketio_sidecar::log_limit::{LogFilter, LogLimit};
 use socketio_sidecar::shutdown::Haste;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,7 +39,8 @@ fn make_directory(what: &Init) -> Result<()> {
 }
 
 fn run(args: &RunArgs) -> Result<()> {
-    start_log(args)?;
+    let log_limit = Arc::new(LogLimit::default());
+    start_log(args, log_limit.clone())?;
     let app = args.app(raise_descriptor_limit()).context("--pod-ip and --pod-uid are needed")?;
     let runtime = runtime(args.threads)?;
     let done = runtime.block_on(async {
@@ -48,7 +51,7 @@ fn run(args: &RunArgs) -> Result<()> {
         };
         let bound = app.bind().await?;
         tokio::select! {
-            _ = bound.run(first.next()) => Ok(()),
+            _ = bound.run(first.next(), log_limit) => Ok(()),
             _ = second => anyhow::bail!("stopped at once by a second signal"),
         }
     });
@@ -84,13 +87,17 @@ fn runtime(threads: u16) -> std::io::Result<Runtime> {
     }
 }
 
-fn start_log(args: &RunArgs) -> Result<()> {
+fn start_log(args: &RunArgs, limit: Arc<LogLimit>) -> Result<()> {
     let filter: Targets = args.log.parse().with_context(|| format!("--log {:?}", args.log))?;
     let filtered = tracing_subscriber::registry().with(filter);
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let limit = LogFilter(limit);
     match args.log_format {
-        LogFormat::Text => filtered.with(log.with_ansi(std::io::stderr().is_terminal())).init(),
-        LogFormat::Json => filtered.with(log.json().flatten_event(true)).init(),
+        LogFormat::Text => {
+            let log = log.with_ansi(std::io::stderr().is_terminal());
+            filtered.with(log.with_filter(limit)).init();
+        }
+        LogFormat::Json => filtered.with(log.json().flatten_event(true).with_filter(limit)).init(),
     }
     Ok(())
 }

@@ -40,6 +40,7 @@ pub struct Metrics {
     pub(crate) app_reuse_answers: IntGauge,
     pub(crate) app_reuse_idle_seconds: Gauge,
     pub(crate) reloads: IntCounterVec,
+    pub(crate) log_lines_left_out: IntCounter,
     pub(crate) certificate_days_left: IntGauge,
     pub(crate) local_seconds: Histogram,
     pub(crate) forward_seconds: Histogram,
@@ -256,6 +257,10 @@ impl Metrics {
                 "config_reloads_total",
                 &["result"],
                 "Changes of the configuration directory that were applied or refused, and reads of it that took more than 10 s (late).",
+            )?,
+            log_lines_left_out: d.counter(
+                "log_lines_left_out_total",
+                "Log lines that were not written: each kind has 50 a second, and 200 at once. Errors always are.",
             )?,
             certificate_days_left: d.gauge(
                 "peer_certificate_days_left",

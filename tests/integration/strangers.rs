@@ -3,6 +3,7 @@
 mod admin;
 mod clients;
 mod descriptors;
+mod log;
 mod peers;
 
 use std::net::{Ipv4Addr, SocketAddr};
