@@ -14,6 +14,8 @@ use socketio_sidecar_core::forwarded::Trust;
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
+use crate::cgroup;
+use crate::io::{Budget, RECEIVE_BUFFER};
 use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
@@ -58,6 +60,8 @@ pub struct App {
     pub max_connections_per_source: Option<usize>,
     /// Descriptors that the process may open; `None` for any number.
     pub descriptors: Option<u64>,
+    /// Most bytes held for connections under backpressure; half of the memory limit if `None`.
+    pub max_buffered: Option<usize>,
     /// Limits of waiting for clients.
     pub timeouts: Timeouts,
     /// Limits of stopping.
@@ -116,8 +120,11 @@ impl App {
         let limits = Limits::fit(self.max_connections, self.max_websockets, self.descriptors);
         let (stopper, shutdown) = shutdown::channel(source.applied().close_window);
         let metrics = Arc::new(Metrics::new()?);
+        let (held, ended) = (metrics.held_bytes.clone(), metrics.held_ended.clone());
+        let limit = self.max_buffered.unwrap_or_else(cgroup::default_budget);
         let proxy = Arc::new(Proxy {
             source,
+            budget: Budget::new(limit, held, ended),
             app: AppUpstream::new(self.app, self.timeouts.stall, self.app_keep_alive, metrics.clone()),
             peers: Arc::new(Peers::new(
                 self.peer_listen.port(),
@@ -147,7 +154,7 @@ struct SocketOptions {
     receive_buffer: Option<usize>,
 }
 
-const DATA_SOCKET: SocketOptions = SocketOptions { backlog: 4096, receive_buffer: None };
+const DATA_SOCKET: SocketOptions = SocketOptions { backlog: 4096, receive_buffer: Some(RECEIVE_BUFFER) };
 const ADMIN_SOCKET: SocketOptions =
     SocketOptions { backlog: 1024, receive_buffer: Some(admin::RECEIVE_BUFFER_BYTES) };
 

@@ -6,18 +6,27 @@
 //!   a [`Conn`]). An idle connection holds none.
 //! - Reading goes only as far as the other side has taken what was read before. An outbox holds at most
 //!   two reads and a head; an inbox one read, or the limit that its reader names.
+//! - The kernel's buffers of a connection are bounded as well ([`tune`]), and all that is held for
+//!   connections under backpressure has one budget ([`Budget`]).
 
+mod budget;
 mod conn;
 mod deadline;
 mod outbox;
 mod stall;
 mod stream;
 
+pub(crate) use budget::Budget;
 pub(crate) use conn::Conn;
 pub(crate) use deadline::Deadline;
 pub(crate) use outbox::Outbox;
 pub(crate) use stall::StallAlarm;
-pub(crate) use stream::{Stream, tune};
+pub(crate) use stream::{RECEIVE_BUFFER, Stream, tune};
 
 /// The size of the per-thread read buffer, in bytes: the most that one read returns.
 pub(crate) const READ_SIZE: usize = 32 * 1024;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::budget::tests::budget;
+}

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`app`] | binds the listeners, then runs them until told to stop |
 //! | [`cli`], [`init`] | the command line, and the files that `init` makes |
+//! | [`cgroup`] | the memory limit of this process |
 //! | [`settings`] | loads the configuration directory, and again when it changes |
 //! | [`proxy`] | the life of a request: read the head, decide, exchange, or tunnel |
 //! | [`limits`], [`places`] | how many connections may be open, and which of them is closed for a new one |
@@ -20,6 +21,7 @@
 mod accept_errors;
 pub mod admin;
 pub mod app;
+mod cgroup;
 pub mod cli;
 pub mod init;
 mod io;

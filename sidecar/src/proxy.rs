@@ -38,6 +38,7 @@ use socketio_sidecar_core::pace::Lot;
 pub(crate) use listen::{Doors, Listener, listen};
 pub(crate) use once_per_minute::OncePerMinute;
 
+use crate::io::Budget;
 use crate::metrics::Metrics;
 use crate::origin::Side;
 use crate::settings::Source;
@@ -96,6 +97,8 @@ pub(crate) struct Proxy {
     pub(crate) timeouts: Timeouts,
     pub(crate) heads: Heads,
     pub(crate) doors: Doors,
+    /// For all that is held for connections under backpressure.
+    pub(crate) budget: Budget,
     pub(crate) shutdown: Shutdown,
     /// Limits the warnings about HTTP/2, which an edge may cause with every connection.
     pub(crate) http2_warning: OncePerMinute,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use support::harness::{Config, Place, Recorder, Scripted, Sidecar, Wire, get};
+use support::harness::{Config, Place, Recorder, Scripted, Sidecar, Wire, eventually, get};
 
 #[tokio::test]
 async fn a_client_that_always_leaves_something_behind_does_not_make_the_sidecar_grow() {
@@ -64,4 +64,28 @@ async fn a_body_that_trickles_ends_and_an_answer_that_trickles_goes_on() {
     }
     assert_eq!(client.answer().await.text(), "x".repeat(12));
     assert!(started.elapsed() > Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_end_when_the_budget_runs_short_and_others_are_served() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n{}", "x".repeat(8_000_000));
+    let _app = Recorder::start(place.app(), answer.leak()).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--max-buffered", "4"]).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        let mut client = Wire::connect(place.clients()).await;
+        client.send(get("/x")).await;
+        silent.push(client);
+    }
+    // Far sooner than the stall timeout of 60 s.
+    let ended = async || sidecar.metric("buffered_ended_total", &[]).await;
+    eventually("silent clients end", async || ended().await > 10).await;
+    let held = async || sidecar.metric("buffered_bytes", &[]).await;
+    eventually("half of the budget is left", async || held().await <= 2 << 20).await;
+    let mut client = Wire::connect(place.clients()).await;
+    client.send(get("/y")).await;
+    assert_eq!(client.answer().await.body.len(), 8_000_000);
+    drop(silent);
+    eventually("nothing is held", async || held().await == 0).await;
 }

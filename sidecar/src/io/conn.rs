@@ -33,6 +33,11 @@ impl Conn {
         &self.inbox[self.taken..]
     }
 
+    /// How many bytes of memory the inbox holds.
+    pub(crate) fn held(&self) -> usize {
+        self.inbox.capacity()
+    }
+
     /// Takes the first `count` bytes of the inbox away.
     pub(crate) fn take(&mut self, count: usize) {
         self.taken += count;

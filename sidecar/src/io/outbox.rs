@@ -32,6 +32,11 @@ impl Outbox {
         self.at == self.bytes.len() && !self.unflushed
     }
 
+    /// How many bytes of memory are held.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// False while provably nothing was sent. A TLS stream that fails may have sent a record before.
     pub(crate) fn may_have_sent(&self, stream: &Stream) -> bool {
         match stream {

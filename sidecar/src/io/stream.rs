@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
@@ -22,6 +23,14 @@ thread_local! {
 /// How much longer than the stall timeout TCP waits. Linux ends a connection by `TCP_USER_TIMEOUT` also
 /// when the other side lives and does not read, which is for the stall timeout to decide.
 const MARGIN: Duration = Duration::from_secs(15);
+
+/// Most bytes that wait in the kernel for a connection before they are sent (`TCP_NOTSENT_LOWAT`). The kernel's
+/// own limit grows to 4 MiB with a client that first reads fast and then stops.
+const UNSENT_BYTES: u32 = 128 * 1024;
+
+/// Receive buffer of every connection, in bytes. The kernel doubles it for its own overhead. Its own limit
+/// grows to several MiB with a sender that is read fast at first.
+pub(crate) const RECEIVE_BUFFER: usize = 64 * 1024;
 
 /// How long a connection is silent before it is probed, and then between probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -50,11 +59,21 @@ pub(crate) fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(stall + MARGIN))?;
+    {
+        socket.set_tcp_user_timeout(Some(stall + MARGIN))?;
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    }
     Ok(())
 }
 
 impl Stream {
+    /// Connects, with a receive buffer of [`RECEIVE_BUFFER`] bytes, which has to be set before.
+    pub(crate) async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
+        socket.connect(to).await
+    }
+
     /// Reads once, `most` bytes and [`READ_SIZE`] at most, and hands `through` what came: nothing at the
     /// end of the stream.
     pub(crate) fn poll_pass<T>(

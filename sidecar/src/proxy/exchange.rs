@@ -32,7 +32,7 @@ use socketio_sidecar_core::websocket::Messages;
 
 use super::Timeouts;
 use super::request::Request;
-use crate::io::{Conn, Outbox, StallAlarm, Stream};
+use crate::io::{Budget, Conn, Outbox, StallAlarm, Stream};
 use crate::shutdown::{Shutdown, Stage};
 use answer::Phase;
 
@@ -101,6 +101,7 @@ pub(super) struct Exchange<'c> {
     request_refused: Option<io::Error>,
     shutdown: &'c Shutdown,
     timeouts: &'c Timeouts,
+    budget: &'c Budget,
     /// The client said that it will send no more, and still waits for the answer.
     half_closed: bool,
     request_alarm: StallAlarm,
@@ -117,6 +118,7 @@ impl<'c> Exchange<'c> {
         to_client: &'c mut Outbox,
         shutdown: &'c Shutdown,
         timeouts: &'c Timeouts,
+        budget: &'c Budget,
     ) -> Self {
         Self {
             client,
@@ -129,6 +131,7 @@ impl<'c> Exchange<'c> {
             request_refused: None,
             shutdown,
             timeouts,
+            budget,
             half_closed: false,
             request_alarm: StallAlarm::default(),
             answer_alarm: StallAlarm::default(),
@@ -280,10 +283,14 @@ impl<'c> Exchange<'c> {
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
         let sending = self.request_refused.is_none() && !self.is_sent();
         let answering = !self.to_client.is_empty() || self.phase.is_collecting() || self.half_closed;
-        let request = self.request_alarm.poll(cx, sending, self.timeouts.stall);
-        let answer = self.answer_alarm.poll(cx, answering, self.timeouts.stall);
+        let Timeouts { stall, body, .. } = *self.timeouts;
+        let budget = self.budget;
+        let held = if sending { self.request.outbox.held() + self.client.held() } else { 0 };
+        let request = self.request_alarm.poll(cx, sending, held, stall, budget);
+        let held = if answering { self.to_client.held() + self.onward.held() } else { 0 };
+        let answer = self.answer_alarm.poll(cx, answering, held, stall, budget);
         let has_body = self.request_refused.is_none() && !self.request.body.is_complete();
-        if self.body_alarm.poll(cx, has_body, self.timeouts.body).is_ready() {
+        if self.body_alarm.poll(cx, has_body, 0, body, budget).is_ready() {
             return Poll::Ready(Err(Failure::BodyTimeout));
         }
         if request.is_ready() || answer.is_ready() {

@@ -90,7 +90,8 @@ pub(super) async fn serve(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, p
             Ok(Next::Close) => return linger(client, &place).await,
             Ok(Next::Abort) => return client.stream.abort(),
             Ok(Next::Tunnel(onward, messages, way, permit)) => {
-                let tunnel = Tunnel::new(client, onward, messages, proxy.timeouts.stall);
+                let tunnel =
+                    Tunnel::new(client, onward, messages, proxy.timeouts.stall, proxy.budget.clone());
                 // A task of its own, so that a tunnel does not keep the space that requests need.
                 let open = proxy.metrics.websockets.with_label_values(&[origin.side.label()]);
                 let held = (held, place.stay(), permit, Counted::new(open));
@@ -189,9 +190,9 @@ async fn answer(
             request.outbox.retain();
         }
         let mut to_client = Outbox::default();
-        let (shutdown, timeouts) = (&proxy.shutdown, &proxy.timeouts);
+        let (shutdown, timeouts, budget) = (&proxy.shutdown, &proxy.timeouts, &proxy.budget);
         let exchange =
-            Exchange::new(client, &mut onward.conn, &mut request, &mut to_client, shutdown, timeouts);
+            Exchange::new(client, &mut onward.conn, &mut request, &mut to_client, shutdown, timeouts, budget);
         let ended = exchange.run().await;
         let failure = match ended {
             Ok(Outcome::Switched(messages)) => return Ok(Next::Tunnel(onward.conn, messages, way, permit)),

@@ -25,7 +25,7 @@ use socketio_sidecar_core::websocket::Messages;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::io::{Conn, Outbox, READ_SIZE, StallAlarm, Stream};
+use crate::io::{Budget, Conn, Outbox, READ_SIZE, StallAlarm, Stream};
 
 /// Who ended a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,7 @@ pub(super) struct Tunnel {
     said: Messages,
     farewell: Farewell,
     stall: Duration,
+    budget: Budget,
 }
 
 /// How far a tunnel has come in telling its client that no more will come.
@@ -90,11 +91,20 @@ enum Farewell {
 impl Tunnel {
     /// `client` may already have sent something, which is passed on first; it may have been told
     /// something as well, and that is what was `said`: all that `onward` has sent.
-    pub(super) fn new(client: Conn, onward: Conn, said: Messages, stall: Duration) -> Self {
+    pub(super) fn new(client: Conn, onward: Conn, said: Messages, stall: Duration, budget: Budget) -> Self {
         debug_assert!(onward.inbox().is_empty());
         let ((client, sent), onward) = (client.into_parts(), onward.stream);
         let up = Direction { outbox: Outbox::of(sent), ..Direction::default() };
-        Self { client, onward, up, down: Direction::default(), said, farewell: Farewell::NotDue, stall }
+        Self {
+            client,
+            onward,
+            up,
+            down: Direction::default(),
+            said,
+            farewell: Farewell::NotDue,
+            stall,
+            budget,
+        }
     }
 
     /// Runs until one side ends. Cancel safe: what was read is delivered when it is run again.
@@ -163,8 +173,8 @@ impl Tunnel {
                 break;
             }
         }
-        let up = self.up.poll_stalled(self.stall, cx);
-        let down = self.down.poll_stalled(self.stall, cx);
+        let up = self.up.poll_stalled(self.stall, &self.budget, cx);
+        let down = self.down.poll_stalled(self.stall, &self.budget, cx);
         if up.is_ready() || down.is_ready() { Poll::Ready(End::Stalled) } else { Poll::Pending }
     }
 
@@ -239,8 +249,10 @@ impl Direction {
         }
     }
 
-    fn poll_stalled(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        self.alarm.poll(cx, self.broken || !self.outbox.is_empty(), limit)
+    fn poll_stalled(&mut self, limit: Duration, budget: &Budget, cx: &mut Context<'_>) -> Poll<()> {
+        let waits = !self.outbox.is_empty();
+        let held = if waits { self.outbox.held() } else { 0 };
+        self.alarm.poll(cx, self.broken || waits, held, limit, budget)
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use socketio_sidecar_core::reuse::ReuseLimits;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::UpstreamConn;
@@ -86,7 +85,7 @@ impl App {
     /// # Errors
     /// The kernel's, or [`io::ErrorKind::TimedOut`] after 5 s. Nothing was sent.
     pub(crate) async fn connect(&self) -> io::Result<UpstreamConn> {
-        let stream = timeout(CONNECT, TcpStream::connect(self.address)).await??;
+        let stream = timeout(CONNECT, Stream::connect(self.address)).await??;
         tune(&stream, self.stall)?;
         Ok(UpstreamConn::new(Conn::new(Stream::Tcp(stream))))
     }

@@ -27,7 +27,6 @@ use rustls::pki_types::ServerName;
 use socketio_sidecar_core::config::peer_name;
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
 use socketio_sidecar_core::reuse::ReuseLimits;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -245,7 +244,7 @@ impl Peers {
     async fn dial(&self, owner: &Owner, applied: &Applied) -> Result<UpstreamConn, Attempt> {
         let failed = |failure| Err(Attempt::Failed(failure));
         let address = SocketAddr::new(owner.ip, self.port);
-        let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+        let stream = match timeout(CONNECT_TIMEOUT, Stream::connect(address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) if is_own_shortage(&error) => return failed(PeerFailure::Own(error)),
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {

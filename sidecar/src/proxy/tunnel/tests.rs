@@ -1,5 +1,6 @@
 use super::*;
 use crate::io::Stream;
+use crate::io::tests::budget;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +17,7 @@ async fn pair() -> (Conn, TcpStream) {
 /// A tunnel, its client and its application.
 async fn tunnel() -> (Tunnel, TcpStream, TcpStream) {
     let ((client, their_client), (onward, app)) = (pair().await, pair().await);
-    (Tunnel::new(client, onward, Messages::default(), STALL), their_client, app)
+    (Tunnel::new(client, onward, Messages::default(), STALL, budget(1 << 30)), their_client, app)
 }
 
 #[tokio::test]
@@ -27,7 +28,7 @@ async fn what_the_client_sent_behind_its_request_is_passed_first_and_the_request
         poll_fn(|cx| client.poll_fill(cx, 100)).await.unwrap();
     }
     client.take(b"request, ".len());
-    let mut tunnel = Tunnel::new(client, onward, Messages::default(), STALL);
+    let mut tunnel = Tunnel::new(client, onward, Messages::default(), STALL, budget(1 << 30));
     their_client.write_all(b", another").await.unwrap();
     drop(their_client);
     assert_eq!(tunnel.run().await, End::Client);

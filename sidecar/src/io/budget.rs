@@ -1,0 +1,147 @@
+//! The budget for bytes that are held for connections which do not take them.
+//!
+//! # Invariants
+//! - Only connections under backpressure are charged: for what they hold, and for an estimate of what the
+//!   kernel holds for them. A connection that takes everything at once never touches the budget.
+//! - The closer the budget comes to its end, the less patience connections meet that hold something: they end
+//!   after a shorter time without progress, and after a shorter time in which they never took all of it. So
+//!   slow readers cost themselves, also those that read a byte now and then.
+//! - Beyond the budget nothing more is held: the connection that would hold more ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prometheus::{IntCounter, IntGauge};
+
+/// Memory of the kernel for a connection under backpressure, in bytes: what waits in its socket buffers, towards
+/// the reader and from the sender. Measured: 194 KiB.
+const KERNEL_BYTES: usize = 208 * 1024;
+
+/// Patience above half of the budget, and above three quarters of it.
+const HALF: Patience = Patience { progress: Duration::from_secs(5), drain: Duration::from_secs(30) };
+const THREE_QUARTERS: Patience = Patience { progress: Duration::from_secs(1), drain: Duration::from_secs(5) };
+
+/// How long a connection may hold bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// Without any progress.
+    pub(super) progress: Duration,
+    /// Without ever having taken all of them.
+    pub(super) drain: Duration,
+}
+
+/// The budget of one sidecar.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit: usize,
+    held: AtomicUsize,
+    gauge: IntGauge,
+    ended: IntCounter,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes, shown in `gauge`. `ended` counts connections that it ends.
+    pub(crate) fn new(limit: usize, gauge: IntGauge, ended: IntCounter) -> Self {
+        Self(Arc::new(Shared { limit, held: AtomicUsize::new(0), gauge, ended }))
+    }
+
+    /// The patience with a connection that holds bytes. Without pressure it has no limit here.
+    pub(super) fn patience(&self) -> Patience {
+        let (held, limit) = (self.0.held.load(Ordering::Relaxed), self.0.limit);
+        if held <= limit / 2 {
+            Patience { progress: Duration::MAX, drain: Duration::MAX }
+        } else if held <= limit / 4 * 3 {
+            HALF
+        } else {
+            THREE_QUARTERS
+        }
+    }
+
+    /// True while nothing more may be held.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.0.held.load(Ordering::Relaxed) > self.0.limit
+    }
+
+    /// Counts a connection that ends for the budget's sake.
+    pub(super) fn count_ended(&self) {
+        self.0.ended.inc();
+    }
+
+    fn adjust(&self, from: usize, to: usize) {
+        // Wrapping: the difference may be negative, the sum is not.
+        self.0.held.fetch_add(to.wrapping_sub(from), Ordering::Relaxed);
+        let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.0.gauge.add(signed(to) - signed(from));
+    }
+}
+
+/// The share of one direction of a connection, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Charge {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Charge {
+    pub(super) fn none(budget: &Budget) -> Self {
+        Self { budget: budget.clone(), bytes: 0 }
+    }
+
+    /// Returns true if nothing is charged.
+    pub(super) fn is_none(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Charges for `held` bytes in place of what was charged before.
+    pub(super) fn set(&mut self, held: usize) {
+        let bytes = if held == 0 { 0 } else { held + KERNEL_BYTES };
+        if bytes != self.bytes {
+            self.budget.adjust(self.bytes, bytes);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A budget of its own for a test.
+    pub(crate) fn budget(limit: usize) -> Budget {
+        let gauge = IntGauge::new("held", "held").unwrap();
+        Budget::new(limit, gauge, IntCounter::new("ended", "ended").unwrap())
+    }
+
+    #[test]
+    fn patience_shrinks_as_the_budget_fills_and_comes_back() {
+        let budget = budget(8 * (KERNEL_BYTES + 1));
+        let calm = budget.patience();
+        let mut charges = Vec::new();
+        for count in 1..=9 {
+            let mut charge = Charge::none(&budget);
+            charge.set(1);
+            charges.push(charge);
+            let expected = match count {
+                ..=4 => calm,
+                5..=6 => HALF,
+                _ => THREE_QUARTERS,
+            };
+            assert_eq!(budget.patience(), expected, "{count}");
+            assert_eq!(budget.is_exceeded(), count == 9);
+        }
+        charges[0].set(0);
+        assert!(!budget.is_exceeded() && charges[0].is_none());
+        drop(charges);
+        assert_eq!((budget.patience(), budget.0.gauge.get()), (calm, 0));
+    }
+}
