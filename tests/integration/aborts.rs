@@ -138,8 +138,8 @@ async fn a_client_that_sends_ever_more_behind_a_hanging_request_is_let_go() {
     client.send(get("/hang")).await;
     let mut at_app = app.accept().await;
     at_app.head().await;
-    // It could no longer be seen that it goes away.
-    client.send(vec![b'x'; 20_000]).await;
+    // More than the longest head: it could no longer be seen that the client goes away.
+    client.send(vec![b'x'; 40_000]).await;
     at_app.ended().await;
     client.ended().await;
     assert_eq!(sidecar.metric("failures_total", &["cause=\"flooded\""]).await, 1);
