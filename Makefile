@@ -1,7 +1,7 @@
 # The commands of this repository. `make` alone lists them.
 #
-# What is expensive is kept outside the tree, by version, in $(CACHE): Kubernetes' components and
-# cargo-deny. Removing that directory costs time, nothing else.
+# What is expensive is kept outside the tree, by version, in $(CACHE): Kubernetes' components, cargo-deny
+# and the jars of netty-socketio. Removing that directory costs time, nothing else.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,11 +12,15 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/socketio-affinity
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(CACHE)/cargo-deny/$(CARGO_DENY_VERSION)/bin/cargo-deny
 PYTHON_ENV := $(CACHE)/python/$(shell sha256sum tests/integration/python/requirements.txt | cut -c1-12)
+NETTY_POM := tests/integration/java/pom.xml
+NETTY_VERSION := $(shell sed -n '/<artifactId>netty-socketio</,$$s:.*<version>\(.*\)</version>:\1:p' $(NETTY_POM))
+NETTY_JARS := $(CACHE)/netty-socketio/$(NETTY_VERSION)
 NODE_PROGRAMS := examples/chat tests/load tests/integration/node tests/bench/node
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 FUZZ_TARGETS := $(sort $(notdir $(wildcard sidecar/core/fuzz/corpus/*)))
 FUZZ_SECONDS := 600
 SOAK_SECONDS := 3600
+NETTY_SECONDS := 120
 NOT_CHECKED := target/not-checked
 IMAGES := target/images
 CLUSTER := target/debug/cluster
@@ -26,7 +30,7 @@ PROGRAMS := SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar SOC
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test bench bench-operator attacks client-address soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules clean
+.PHONY: help demo test bench bench-operator attacks client-address soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules netty-socketio clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
@@ -57,7 +61,7 @@ deny: $(CARGO_DENY) ## Check licences, sources and advisories of all dependencie
 		echo 'NOT CHECKED: advisories, because their database cannot be fetched from here.' | tee $(NOT_CHECKED); \
 	fi
 
-unit: prerequisites node-modules ## Run unit and integration tests, with real Socket.IO servers and clients
+unit: prerequisites node-modules netty-socketio ## Run unit and integration tests, with real Socket.IO servers and clients
 	$(call say,unit and integration tests)
 	cargo build --workspace --bins
 	$(PROGRAMS) cargo test --workspace
@@ -109,6 +113,17 @@ node-modules: $(NODE_PROGRAMS:%=%/node_modules/.package-lock.json)
 	$(call say,npm packages of $*)
 	cd $* && npm ci --no-audit --no-fund --no-progress --loglevel=error
 
+netty-socketio: $(NETTY_JARS)
+
+$(NETTY_JARS):
+	$(call say,netty-socketio $(NETTY_VERSION) - jars copied once)
+	@for tool in java mvn; do \
+		command -v $$tool >/dev/null || { echo "$$tool is missing; install Java 17 or newer and Maven first (see CONTRIBUTING.md)."; exit 1; }; \
+	done
+	rm -rf $@.partial
+	mvn --batch-mode --quiet --file $(NETTY_POM) dependency:copy-dependencies -DoutputDirectory=$@.partial
+	mv $@.partial $@
+
 $(CARGO_DENY):
 	$(call say,cargo-deny $(CARGO_DENY_VERSION) - built once)
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
@@ -142,11 +157,13 @@ attacks: prerequisites node-modules ## Attack the sidecar beside honest clients,
 	cargo build --package socketio-affinity-tests --bin attacks
 	target/debug/attacks $(if $(ATTACK),$(ATTACK),--out docs/attacks.md)
 
-soak: fuzz attacks client-address cluster images node-modules ## Run what takes long: fuzzing, attacks, an hour of load, faults at every write
+soak: fuzz attacks client-address cluster images node-modules netty-socketio ## Run what takes long: fuzzing, attacks, an hour of load, faults at every write
 	$(call say,the connections that clients share - each attack is sent for 2 s)
 	ATTACKS=5000 $(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- attacks
 	$(call say,our parsers against those of hyper and Node - 20000 inputs each)
 	PROPTEST_CASES=20000 cargo test --package socketio-affinity-tests --test integration -- differential
+	$(call say,netty-socketio - $(NETTY_SECONDS) s)
+	NETTY_SECONDS=$(NETTY_SECONDS) cargo test --package socketio-affinity-tests --test integration -- netty_socketio
 	$(call say,the long end-to-end tests on a real cluster - one of them takes $(SOAK_SECONDS) s)
 	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
 	SOAK_SECONDS=$(SOAK_SECONDS) $(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \

@@ -5,7 +5,7 @@
 //! | [`standalone`] | does every request find its session behind a round-robin proxy, as `docs/standalone.md` says? |
 //! | [`handshakes`], [`forwarded_for`], [`proxy_protocol`], [`client_address`], [`revision_3`] | what is changed on the way, and what is not? |
 //! | [`foreign_tags`], [`owner_gone`], [`peer_port`], [`peer_certificates`] | where does a request never go? |
-//! | [`aborts`], [`half_close`], [`bodies`], [`keep_alive`], [`silent_closes`] | what do connections on both sides see? |
+//! | [`aborts`], [`half_close`], [`bodies`], [`keep_alive`], [`silent_closes`], [`netty_socketio`] | what do connections on both sides see? |
 //! | [`strict_http`], [`refusals`], [`http_hops`] | what is refused, and what passes? |
 //! | [`corpus`] | do the sidecar and Node agree where each message ends? |
 //! | [`attacks`] | can one client harm another client's request? |
@@ -35,6 +35,7 @@ mod http_hops;
 mod images;
 mod keep_alive;
 mod limits;
+mod netty_socketio;
 mod owner_gone;
 mod paced_close;
 mod peer_certificates;
