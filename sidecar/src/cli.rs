@@ -101,11 +101,12 @@ pub struct RunArgs {
           value_parser = clap::value_parser!(u16).range(MIN_FIELDS..=MAX_FIELDS_SETTING as i64))]
     max_fields: u16,
 
-    /// Most WebSockets that are open from clients, and as many again from peers. They take no place of
-    /// --max-connections. At the limit an upgrade is refused with 503, and its client stays on polling.
-    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_WEBSOCKETS", value_name = "COUNT", default_value_t = 4096,
+    /// Most WebSockets that are open from clients, and as many again from peers [default: the value of
+    /// --max-connections]. WebSockets take no place of --max-connections. At the limit an upgrade is refused
+    /// with 503, and its client stays on polling.
+    #[arg(long, env = "SOCKETIO_SIDECAR_MAX_WEBSOCKETS", value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    max_websockets: u32,
+    max_websockets: Option<u32>,
 
     /// Most connections open from one client address (IPv4) or network (IPv6, /64), WebSockets included; 0
     /// for no limit. Edges and NAT share an address, so set it only where clients connect directly.
@@ -249,7 +250,7 @@ impl RunArgs {
             config_dir: self.config_dir.clone(),
             heads: Heads { requests: limits(self.max_request_head), answers: limits(self.max_answer_head) },
             max_connections: count(self.max_connections),
-            max_websockets: count(self.max_websockets),
+            max_websockets: count(self.max_websockets.unwrap_or(self.max_connections)),
             max_connections_per_source: Some(count(self.max_connections_per_source)).filter(|most| *most > 0),
             descriptors,
             max_buffered: self.max_buffered.and_then(|mib| usize::try_from(u64::from(mib) << 20).ok()),
@@ -300,6 +301,18 @@ mod tests {
         assert_eq!(parse("10.0.0.1").listen.to_string(), "0.0.0.0:7900");
         assert_eq!(parse("10.0.0.1").peer_listen.to_string(), "10.0.0.1:7901");
         assert_eq!(parse("fd00::1").admin_listen.to_string(), "[::]:7902");
+    }
+
+    #[test]
+    fn as_many_websockets_as_connections_may_be_open_unless_said_otherwise() {
+        let limits = |more: &[&str]| {
+            let place = ["socketio-sidecar", "--pod-ip", "10.0.0.1", "--pod-uid", "u"];
+            let app = Cli::try_parse_from([&place[..], more].concat()).unwrap().run.app(None).unwrap();
+            (app.max_connections, app.max_websockets)
+        };
+        assert_eq!(limits(&[]), (4096, 4096));
+        assert_eq!(limits(&["--max-connections", "20000"]), (20_000, 20_000));
+        assert_eq!(limits(&["--max-connections", "20000", "--max-websockets", "0"]), (20_000, 0));
     }
 
     #[test]

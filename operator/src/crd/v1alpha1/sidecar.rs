@@ -21,7 +21,8 @@ pub struct Sidecar {
     /// `{}` it has none, and an autoscaler that goes by the pods' CPU or memory stops working.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Most connections open from clients, and as many again from peers; 4096 without.
+    /// Most connections that carry requests from clients, and as many again from peers. As many WebSockets may
+    /// be open besides. Default 4096.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
