@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::origin::Side;
-use crate::proxy::{Doors, Heads, Listener, OncePerMinute, Proxy, Timeouts, listen};
+use crate::proxy::{Doors, Heads, Listener, Proxy, Timeouts, listen};
 use crate::settings::{Identity, RELOAD_INTERVAL, Reading, Reload, SettingsRefusal, Source, Tick};
 use crate::shutdown::{self, Deadlines, Haste, Stopper};
 use crate::throttle::Throttle;
@@ -136,7 +136,7 @@ impl App {
             heads: self.heads,
             doors: Doors::new(&limits, self.max_connections_per_source),
             shutdown,
-            http2_warning: OncePerMinute::default(),
+            http2_log: Throttle::default(),
             lots: AtomicU64::new(0),
             untagged_log: Throttle::default(),
             unproxied_log: Throttle::default(),

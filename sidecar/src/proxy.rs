@@ -16,7 +16,6 @@
 
 mod exchange;
 mod listen;
-mod once_per_minute;
 mod proxy_protocol;
 mod refusal;
 mod request;
@@ -36,7 +35,6 @@ use socketio_sidecar_core::ownership::Rejection;
 use socketio_sidecar_core::pace::Lot;
 
 pub(crate) use listen::{Doors, Listener, listen};
-pub(crate) use once_per_minute::OncePerMinute;
 
 use crate::io::Budget;
 use crate::metrics::Metrics;
@@ -100,13 +98,13 @@ pub(crate) struct Proxy {
     /// For all that is held for connections under backpressure.
     pub(crate) budget: Budget,
     pub(crate) shutdown: Shutdown,
-    /// Limits the warnings about HTTP/2, which an edge may cause with every connection.
-    pub(crate) http2_warning: OncePerMinute,
+    /// Limits the log lines about HTTP/2, which an edge may cause with every connection.
+    pub(crate) http2_log: Throttle,
     /// How many lots were drawn by number.
     pub(crate) lots: AtomicU64,
     /// Limits the log lines about handshakes without a tag.
     pub(crate) untagged_log: Throttle,
-    /// When a connection without its PROXY protocol header was last logged.
+    /// Limits the log lines about connections without their PROXY protocol header.
     pub(crate) unproxied_log: Throttle,
 }
 

@@ -12,7 +12,7 @@
 //! - A WebSocket gives its connection's place back, and takes one of the WebSockets'.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::Acceptor;
@@ -31,11 +31,10 @@ use crate::metrics::Counted;
 use crate::origin::{Origin, Side};
 use crate::places::{Ages, Place, Places, Sources, Ticket};
 use crate::shutdown::Stage;
+use crate::throttle::Throttle;
 
 /// Longest wait for a peer's TLS handshake, and for its place.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Shortest time between two lines of the log that say that a limit is reached.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Who may have a connection open.
 #[derive(Debug)]
@@ -51,8 +50,8 @@ pub(crate) struct Doors {
 pub(crate) struct Door {
     pub(crate) places: Arc<Places>,
     pub(crate) websockets: Arc<Semaphore>,
-    /// When the log last said that the limit is reached.
-    last_line: Mutex<Option<Instant>>,
+    /// Limits the log lines about the limit of connections.
+    full_log: Throttle,
 }
 
 /// What a connection holds until it ends, as a WebSocket too.
@@ -74,7 +73,7 @@ impl Doors {
         let door = |total: usize| Door {
             places: Places::new(limits.connections, total),
             websockets: Arc::new(Semaphore::new(limits.websockets_of(total))),
-            last_line: Mutex::default(),
+            full_log: Throttle::default(),
         };
         let ages = Ages { waiting: Duration::ZERO, beginning: Duration::ZERO };
         Self {
@@ -210,7 +209,7 @@ async fn enter(proxy: &Proxy, side: Side, peer: SocketAddr, ticket: Option<Ticke
         Some(place) => place,
         None => {
             metrics.connection_waits.with_label_values(&[side.label()]).inc();
-            door.say_that_it_is_full(side);
+            door.log_full(side);
             let evicted = metrics.evicted.with_label_values(&[side.label()]);
             door.places.enter(peer.ip(), || evicted.inc()).await
         }
@@ -220,10 +219,8 @@ async fn enter(proxy: &Proxy, side: Side, peer: SocketAddr, ticket: Option<Ticke
 }
 
 impl Door {
-    fn say_that_it_is_full(&self, side: Side) {
-        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
-            *last = Some(Instant::now());
+    fn log_full(&self, side: Side) {
+        if self.full_log.is_due() {
             tracing::warn!(
                 from = side.label(),
                 limit = self.places.limit(),

@@ -323,7 +323,7 @@ async fn refuse(
     if let Refusal::Malformed(why) = refusal {
         let (peer, from) = (origin.peer, origin.side.label());
         proxy.metrics.count_malformed(from);
-        if why == Malformed::Http2 && proxy.http2_warning.is_due() {
+        if why == Malformed::Http2 && proxy.http2_log.is_due() {
             tracing::warn!(%peer, from, %why, "refused HTTP/2; further refusals are not logged for a minute");
         }
         tracing::debug!(%peer, from, %why, "refused a request");
