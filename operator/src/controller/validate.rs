@@ -344,10 +344,12 @@ fn check_edge(
     match Provider::of_controller(controller) {
         Some(provider) => {
             let program = program(provider, &cluster.spec.edge);
-            if observed
-                .ingress
-                .as_ref()
-                .is_some_and(|ingress| user_ingress::has_own_snippet(ingress, &program))
+            // Drift of the snippet in the operator's own Ingress is repaired, as that of any annotation is.
+            if wanted.take_over
+                && observed
+                    .ingress
+                    .as_ref()
+                    .is_some_and(|ingress| user_ingress::has_own_snippet(ingress, &program))
             {
                 return refuse(
                     "IngressHasSnippet",

@@ -203,4 +203,12 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
     assert!(validate(&first, &good, &[]).unwrap().edge.unwrap().is_ok());
     assert_eq!(edge(&first, &snippet("more_set_headers x;")).reason, "IngressHasSnippet");
     assert!(validate(&theirs, &snippet("more_set_headers x;"), &[]).unwrap().edge.unwrap().is_ok());
+    // In the operator's own Ingress such a snippet is drift, which is repaired.
+    let own = cluster_with(&json!({"edge": {
+        "service": {"port": 80}, "ingress": {"className": "nginx"},
+        "sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"},
+    }}));
+    let mut drifted = snippet("more_set_headers x;");
+    drifted.ingress.as_mut().unwrap().metadata.labels = Some(names::labels(&own));
+    assert!(validate(&own, &drifted, &[]).unwrap().edge.unwrap().is_ok());
 }
