@@ -58,18 +58,42 @@ fn is_load_balancer(service: &Service) -> bool {
     service.spec.as_ref().is_some_and(|spec| spec.type_.as_deref() == Some("LoadBalancer"))
 }
 
-/// The annotation that makes a cloud's load balancer an HTTP proxy. Their names differ; all hold a protocol
-/// (`…/aws-load-balancer-backend-protocol: http`, `load-balancer.hetzner.cloud/protocol: http`) or the header's name.
+/// Values of an annotation that make a load balancer an HTTP proxy.
+enum Values {
+    /// Those that name HTTP or HTTPS, alone or in a list with ports.
+    Http,
+    /// `true`.
+    True,
+    /// Any value: the annotation lists the ports that speak HTTP.
+    Any,
+}
+
+/// The annotations that make a cloud's load balancer an HTTP proxy. Names are exact: a name that is only similar may
+/// be about the pods (`cloud.google.com/app-protocols`) or about another proxy (`projectcontour.io/upstream-protocol.tls`).
+const HTTP_ANNOTATIONS: [(&str, Values); 10] = [
+    ("kubernetes.io/elb.protocol-port", Values::Http),
+    ("load-balancer.hetzner.cloud/protocol", Values::Http),
+    ("loadbalancer.openstack.org/x-forwarded-for", Values::True),
+    ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-protocol-port", Values::Http),
+    ("service.beta.kubernetes.io/aws-load-balancer-backend-protocol", Values::Http),
+    ("service.beta.kubernetes.io/do-loadbalancer-protocol", Values::Http),
+    ("service.beta.kubernetes.io/linode-loadbalancer-default-protocol", Values::Http),
+    ("service.beta.kubernetes.io/oci-load-balancer-backend-protocol", Values::Http),
+    ("service.beta.kubernetes.io/scw-loadbalancer-protocol-http", Values::Any),
+    ("service.beta.kubernetes.io/vultr-loadbalancer-protocol", Values::Http),
+];
+
+/// The annotation that makes the load balancer an HTTP proxy.
 fn http_annotation(service: &Service) -> Option<String> {
-    let is_http = |name: &str, value: &str| {
-        let (name, value) = (name.to_ascii_lowercase(), value.to_ascii_lowercase());
-        let is_protocol = name.contains("protocol") && !name.contains("health") && value.contains("http");
-        is_protocol
-            || name.ends_with("protocol-http")
-            || name.ends_with("x-forwarded-for") && value != "false"
-    };
-    let mut annotations = service.annotations().iter();
-    annotations.find(|(name, value)| is_http(name, value)).map(|(name, _)| name.clone())
+    let annotations = service.annotations();
+    let found = HTTP_ANNOTATIONS.iter().find(|(name, values)| {
+        annotations.get(*name).is_some_and(|value| match values {
+            Values::Http => value.to_ascii_lowercase().contains("http"),
+            Values::True => value.eq_ignore_ascii_case("true"),
+            Values::Any => true,
+        })
+    });
+    found.map(|(name, _)| (*name).to_owned())
 }
 
 impl Front {
@@ -211,6 +235,12 @@ mod tests {
             ("service.beta.kubernetes.io/aws-load-balancer-healthcheck-protocol", "http", false),
             ("service.beta.kubernetes.io/aws-load-balancer-proxy-protocol", "*", false),
             ("service.beta.kubernetes.io/aws-load-balancer-type", "nlb", false),
+            ("service.beta.kubernetes.io/linode-loadbalancer-default-protocol", "http", true),
+            ("service.beta.kubernetes.io/vultr-loadbalancer-protocol", "http", true),
+            ("kubernetes.io/elb.protocol-port", "http:80", true),
+            // These say how an Ingress controller or a gateway talks to the pods.
+            ("cloud.google.com/app-protocols", r#"{"https":"HTTPS"}"#, false),
+            ("projectcontour.io/upstream-protocol.tls", "https", false),
         ] {
             let front =
                 detect(&cluster_with(&json!({})), Some(&service("LoadBalancer", &json!({name: value}))));
