@@ -135,9 +135,15 @@ pub(crate) fn build_secret(
     step: Step,
     credentials: &Credentials,
 ) -> Result<(Secret, String), Error> {
-    let before = observed.sidecar_secret.as_ref().and_then(sidecar_secret::mode_of);
-    let front = front::detect(cluster, observed.client_service.as_ref());
-    let config = sidecar_secret::build_config(cluster, &front, step.sessions(&cluster.spec.drain), before);
+    let before = observed.sidecar_secret.as_ref();
+    let forwarded_for = front::decide_forwarded_for(
+        cluster,
+        observed.client_service.as_ref(),
+        before.and_then(sidecar_secret::config_of).as_ref(),
+    );
+    let mode = before.and_then(sidecar_secret::mode_of);
+    let config =
+        sidecar_secret::build_config(cluster, forwarded_for, step.sessions(&cluster.spec.drain), mode);
     sidecar_secret::build_sidecar_secret(cluster, config, credentials.files())
         .map_err(Error::unreadable("the sidecars' configuration"))
 }

@@ -54,6 +54,22 @@ pub(crate) fn detect(cluster: &SocketIoCluster, service: Option<&Service>) -> Fr
     }
 }
 
+/// The setting for the sidecars. `before` is the configuration that they have.
+///
+/// Without the Service that was taken over, its type is not known: nothing changes until the Service is back.
+pub(crate) fn decide_forwarded_for(
+    cluster: &SocketIoCluster,
+    service: Option<&Service>,
+    before: Option<&config::Config>,
+) -> Option<config::ForwardedFor> {
+    let front = detect(cluster, service);
+    let is_missing = service.is_none() && cluster.spec.edge.service.take_over;
+    match before {
+        Some(before) if is_missing && front == Front::Unknown => before.forwarded_for,
+        _ => front.forwarded_for(),
+    }
+}
+
 fn is_load_balancer(service: &Service) -> bool {
     service.spec.as_ref().is_some_and(|spec| spec.type_.as_deref() == Some("LoadBalancer"))
 }
@@ -98,7 +114,7 @@ fn http_annotation(service: &Service) -> Option<String> {
 
 impl Front {
     /// The setting for the sidecars. The default is not written, so that older sidecars can read the rest.
-    pub(crate) fn forwarded_for(&self) -> Option<config::ForwardedFor> {
+    fn forwarded_for(&self) -> Option<config::ForwardedFor> {
         use config::ForwardedFor::{Append, Preserve, Replace};
         match self {
             Self::Set(ForwardedFor::Append) => Some(Append),
@@ -213,6 +229,38 @@ mod tests {
             ),
         ] {
             assert_eq!(told(&edge, service), (forwarded_for, reason, holds), "{edge}");
+        }
+    }
+
+    #[test]
+    fn while_the_service_to_take_over_is_missing_the_setting_in_place_stays() {
+        use config::ForwardedFor::{Append, Preserve, Replace};
+        let (balancer, cluster_ip) = (service("LoadBalancer", &json!({})), service("ClusterIP", &json!({})));
+        let theirs = json!({"service": {"name": "web", "takeOver": true, "port": 80}});
+        let ours = json!({"service": {"port": 80}});
+        let set = json!({"service": {"name": "web", "takeOver": true, "port": 80}, "trustedProxyCount": 1});
+        for (edge, service, before, expected) in [
+            (&theirs, None, Some(Some(Replace)), Some(Replace)),
+            (&theirs, None, Some(Some(Preserve)), Some(Preserve)),
+            (&theirs, None, Some(Some(Append)), Some(Append)),
+            (&theirs, None, Some(None), None),
+            // Nothing is in place yet.
+            (&theirs, None, None, Some(Preserve)),
+            (&theirs, Some(&balancer), Some(Some(Preserve)), Some(Replace)),
+            (&theirs, Some(&cluster_ip), Some(Some(Replace)), Some(Preserve)),
+            // The spec decides without the Service.
+            (&set, None, Some(Some(Replace)), Some(Preserve)),
+            // The operator's own Service is of type ClusterIP.
+            (&ours, None, Some(Some(Replace)), Some(Preserve)),
+        ] {
+            let before = before.map(|forwarded_for: Option<config::ForwardedFor>| {
+                let config = json!({"revision": "1", "cluster": "u", "mode": "Enforce"});
+                let config: config::Config = serde_json::from_value(config).unwrap();
+                config::Config { forwarded_for, ..config }
+            });
+            let cluster = cluster_with(&json!({"edge": edge}));
+            let decided = decide_forwarded_for(&cluster, service, before.as_ref());
+            assert_eq!(decided, expected, "{edge} {service:?} {before:?}");
         }
     }
 

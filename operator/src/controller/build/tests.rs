@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use socketio_sidecar_core::config::{CONFIG_FILE, Settings, TAG_KEYS_FILE};
+use socketio_sidecar_core::config::{CONFIG_FILE, ForwardedFor, Settings, TAG_KEYS_FILE};
 
 use super::*;
 use crate::controller::fixtures::{cluster_with, workload, workload_with};
@@ -100,6 +100,22 @@ fn a_sidecar_reads_what_is_written_for_it_and_the_same_content_is_the_same_revis
     let settings = Settings::parse(&data[CONFIG_FILE].0, &data[TAG_KEYS_FILE].0).unwrap();
     assert_eq!(settings.config.close_over, Some(30));
     assert_eq!(secret(Step::Emptying).1, other, "waiting is no change");
+}
+
+#[test]
+fn a_missing_load_balancer_lets_no_client_name_itself() {
+    let credentials = credentials();
+    let forwarded_for = |observed: &Observed| {
+        let (secret, _) = build_secret(&theirs(), observed, Step::Programmed, &credentials).unwrap();
+        let forwarded_for = sidecar_secret::config_of(&secret).unwrap().forwarded_for;
+        (secret, forwarded_for)
+    };
+    let mut balancer = observed(true);
+    balancer.client_service.as_mut().unwrap().spec.as_mut().unwrap().type_ = Some("LoadBalancer".to_owned());
+    let (secret, before) = forwarded_for(&balancer);
+    assert_eq!(before, Some(ForwardedFor::Replace));
+    let missing = Observed { client_service: None, sidecar_secret: Some(secret), ..observed(true) };
+    assert_eq!(forwarded_for(&missing).1, before);
 }
 
 #[test]

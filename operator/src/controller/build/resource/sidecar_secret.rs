@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Secret;
 use socketio_sidecar_core::config::{self, CONFIG_FILE, Config};
 
 use crate::controller::drift::digest;
-use crate::controller::front::Front;
 use crate::controller::names;
 use crate::controller::plan::Sessions;
 use crate::crd::SocketIoCluster;
@@ -16,7 +15,7 @@ use crate::crd::v1alpha1::Mode;
 /// The configuration that sidecars are told, its revision still open.
 pub(crate) fn build_config(
     cluster: &SocketIoCluster,
-    front: &Front,
+    forwarded_for: Option<config::ForwardedFor>,
     sessions: Sessions,
     before: Option<Mode>,
 ) -> Config {
@@ -31,17 +30,21 @@ pub(crate) fn build_config(
             Mode::Enforce => config::Mode::Enforce,
         },
         path: spec.app.path.clone(),
-        forwarded_for: front.forwarded_for(),
+        forwarded_for,
         trusted_proxies: spec.edge.trusted_proxies.clone(),
         proxy_protocol: spec.edge.proxy_protocol,
         close_over,
     }
 }
 
+/// The configuration in a Secret.
+pub(crate) fn config_of(secret: &Secret) -> Option<Config> {
+    serde_json::from_slice(&secret.data.as_ref()?.get(CONFIG_FILE)?.0).ok()
+}
+
 /// The mode that a Secret's configuration says.
 pub(crate) fn mode_of(secret: &Secret) -> Option<Mode> {
-    let config: Config = serde_json::from_slice(&secret.data.as_ref()?.get(CONFIG_FILE)?.0).ok()?;
-    Some(match config.mode {
+    Some(match config_of(secret)?.mode {
         config::Mode::Off => Mode::Off,
         config::Mode::Observe => Mode::Observe,
         config::Mode::Enforce => Mode::Enforce,
@@ -50,8 +53,7 @@ pub(crate) fn mode_of(secret: &Secret) -> Option<Mode> {
 
 /// The UID of the object whose configuration a Secret has.
 pub(crate) fn cluster_of(secret: &Secret) -> Option<String> {
-    let config: Config = serde_json::from_slice(&secret.data.as_ref()?.get(CONFIG_FILE)?.0).ok()?;
-    Some(config.cluster)
+    config_of(secret).map(|config| config.cluster)
 }
 
 /// Builds it, and says its revision: a digest of the content, so that the same is never another one.
