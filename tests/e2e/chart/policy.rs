@@ -341,6 +341,22 @@ fn the_operator_can_take_over_a_service_and_an_ingress_and_change_nothing_else_o
     ] {
         assert_refused(&format!("Service: {what}"), merge("service", "web", &change, true), message);
     }
+    // Whoever makes the endpoints of such a Service decides where it leads.
+    let port = json!([{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 3000}]);
+    make(
+        &json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bare"}, "spec": {"ports": port}}),
+    );
+    let selects = |label: &Value| json!({"spec": {"selector": {"socketio-affinity.dev/cluster": label}}});
+    assert_refused("no selector", merge("service", "bare", &selects(&json!("chat")), true), selector);
+    make(&json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "label"},
+        "spec": {"ports": port, "selector": {"socketio-affinity.dev/cluster": "chat"}},
+    }));
+    assert_refused("its label alone", merge("service", "label", &selects(&json!("other")), true), selector);
+    merge("service", "label", &selects(&Value::Null), true).unwrap();
+    let leads =
+        json!({"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 7900}]}});
+    merge("service", "bare", &leads, true).unwrap();
     let theirs = "may not change the spec of a user's Ingress";
     let snippet = "nginx.ingress.kubernetes.io/configuration-snippet";
     for (what, change, message) in [
