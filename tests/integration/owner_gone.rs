@@ -104,6 +104,45 @@ async fn nothing_answers_at_the_owners_address() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
+#[tokio::test]
+async fn requests_for_an_owner_that_accepts_and_says_nothing_wait_together() {
+    let here = Here::new().await;
+    // The kernel accepts for a process that is frozen.
+    let frozen = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    frozen.bind(&here.owner.peers().into()).unwrap();
+    frozen.listen(128).unwrap();
+
+    let started = Instant::now();
+    let polls = (0..40).map(|_| {
+        let (session, clients) = (here.session.clone(), here.place.clients());
+        tokio::spawn(async move { session.poll(clients).await.status })
+    });
+    for poll in polls.collect::<Vec<_>>() {
+        assert_eq!(poll.await.unwrap(), 503, "the owner is alive, and its sessions are not over");
+    }
+    let burst = started.elapsed();
+    assert!(burst < Duration::from_secs(16), "one wait for all, within a pingTimeout: {burst:?}");
+    assert_eq!(here.sidecar.metric("failures_total", &["cause=\"busy\""]).await, 40);
+    for reason in ["refused", "unreachable", "identity"] {
+        assert_eq!(here.gone(reason).await, 0, "{reason}");
+    }
+
+    // Remembered: the next one does not wait at all.
+    let started = Instant::now();
+    assert_eq!(here.session.poll(here.place.clients()).await.status, 503);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+
+    // The owner comes back, and is reached once the memory has ended.
+    drop(frozen);
+    let _server = NodeServer::start("v4", here.owner.app(), &[]).await;
+    let _owner = Sidecar::start(&here.config, &here.owner).await;
+    let session = Polling::open(here.owner.clients()).await;
+    support::harness::eventually("the owner is reached again", async || {
+        session.post(here.place.clients(), "40").await.status == 200
+    })
+    .await;
+}
+
 async fn poll(session: Polling, place: Place) -> bool {
     session.poll(place.clients()).await.is_unknown_session()
 }

@@ -113,7 +113,8 @@ impl App {
         let contents = self.pool.look_through();
         let metrics = &self.metrics;
         metrics.set_idle("app", contents.idle);
-        let before = self.counted.swap(contents.early_closes, Ordering::Relaxed);
+        // The watch and the housekeeping may look at the same time, and either may come here first.
+        let before = self.counted.fetch_max(contents.early_closes, Ordering::Relaxed);
         metrics.app_early_closes.inc_by(contents.early_closes.saturating_sub(before));
         let limits = contents.limits;
         if self.keep_alive == AppKeepAlive::Auto {

@@ -6,14 +6,15 @@
 //!   very pod that the tag names. A pod that was given the IP of an earlier one refuses the name, so
 //!   that "this owner is gone" is known before anything was sent.
 //! - Addresses come out of opened tags only. No name is looked up: DNS may be down.
-//! - What was found gone is remembered for 2 s, for at most 1024 pods, so that requests for a dead pod
-//!   wait together, not one after the other.
+//! - A pod that was found gone or busy is remembered for [`REMEMBER`], for at most [`MAX_REMEMBERED`] pods. So requests
+//!   for one pod wait together, not one after the other. The memory ends when the pod is heard again.
 //! - A connection is made ahead only beside one that a request uses: one at a time to a pod, within
 //!   [`MAX_AHEAD`] and [`MAX_IDLE_AHEAD`]. It idles out like any other.
 //! - A pod is found gone by a refusal, by what it shows or says in the TLS handshake, or by silence: its IP does not accept
 //!   a connection within [`CONNECT_TIMEOUT`], and nothing was heard from it meanwhile on any other connection.
 //! - A pod that is alive and cannot be reached is tried again for [`BUSY_TIMEOUT`], and is *busy* then. A TLS handshake that
 //!   breaks or takes too long follows an accepted connection, so its pod is alive.
+//! - No request waits longer than [`MAX_CONNECT_TIME`] for a connection, its turn to dial included.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -43,6 +44,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time until a pod that is alive counts as busy; one attempt that is under way then goes on.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(6);
+/// Longest wait of a request for a connection: for its turn to dial, and for all attempts. It is the time of a lonely
+/// request for a busy pod ([`BUSY_TIMEOUT`] and one more attempt), and well within an Engine.IO pingTimeout (20 s).
+const MAX_CONNECT_TIME: Duration = Duration::from_secs(14);
 /// Wait between two attempts, which doubles with each up to the second.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,10 +60,10 @@ const KEEP: Duration = Duration::from_secs(45);
 const MAX_AHEAD: usize = 16;
 /// Most idle connections beside which another is made ahead.
 const MAX_IDLE_AHEAD: usize = 512;
-/// How long a pod that was found gone is taken to be gone.
+/// Time for which a pod that was found gone or busy is not dialled again.
 const REMEMBER: Duration = Duration::from_secs(2);
-/// How many pods are remembered as gone.
-const REMEMBER_MOST: usize = 1024;
+/// Most pods that are remembered as gone or busy.
+const MAX_REMEMBERED: usize = 1024;
 
 /// One pod, as tags name it.
 type PodKey = (IpAddr, PodDigest);
@@ -103,6 +107,34 @@ pub(crate) enum PeerFailure {
     Busy(io::Error),
 }
 
+/// State of a pod to which no connection could be made.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    Gone(OwnerGone),
+    Busy,
+}
+
+impl Lost {
+    /// State of the pod after `failure`; `None` where the failure says nothing about the pod.
+    fn after(failure: &PeerFailure) -> Option<Self> {
+        match failure {
+            PeerFailure::Gone(gone) => Some(Self::Gone(*gone)),
+            PeerFailure::Busy(_) => Some(Self::Busy),
+            PeerFailure::Own(_) => None,
+        }
+    }
+
+    fn failure(self) -> PeerFailure {
+        match self {
+            Self::Gone(gone) => PeerFailure::Gone(gone),
+            Self::Busy => PeerFailure::Busy(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "another request has just tried in vain",
+            )),
+        }
+    }
+}
+
 /// Why one attempt to connect has failed.
 enum Attempt {
     Failed(PeerFailure),
@@ -118,7 +150,8 @@ pub(crate) struct Peers {
     port: u16,
     stall: Duration,
     pool: Pool<PodKey>,
-    gone: Mutex<HashMap<PodKey, (Instant, OwnerGone)>>,
+    /// Pods to which no connection could be made, each until its entry ends.
+    lost: Mutex<HashMap<PodKey, (Instant, Lost)>>,
     /// Permits for making connections to a pod, while some are being made or waited for.
     dials: Mutex<HashMap<PodKey, Arc<Semaphore>>>,
     /// When a peer at this address last answered, or proved to be one.
@@ -136,7 +169,7 @@ impl Peers {
             port,
             stall,
             pool: Pool::new(ReuseLimits::trusting()),
-            gone: Mutex::default(),
+            lost: Mutex::default(),
             dials: Mutex::default(),
             heard: Mutex::default(),
             ahead: Mutex::default(),
@@ -182,39 +215,52 @@ impl Peers {
         });
     }
 
-    /// A new connection to the owner.
+    /// Makes a new connection to the owner. Cancel safe.
     ///
     /// # Errors
-    /// [`PeerFailure`], after 14 s at most: half of the shortest usual wait of a client for its poll. Nothing
-    /// was sent.
+    /// [`PeerFailure`], after [`MAX_CONNECT_TIME`] at most. Nothing was sent.
     pub(crate) async fn connect(
         &self,
         owner: &Owner,
         applied: &Applied,
     ) -> Result<UpstreamConn, PeerFailure> {
+        let connected = timeout(MAX_CONNECT_TIME, self.connect_in_turn(owner, applied)).await;
+        connected.unwrap_or_else(|late| Err(PeerFailure::Busy(late.into())))
+    }
+
+    async fn connect_in_turn(&self, owner: &Owner, applied: &Applied) -> Result<UpstreamConn, PeerFailure> {
         let key = (owner.ip, owner.pod);
-        let turn = DialTurn::wait(&self.dials, key).await;
-        let known = lock(&self.gone).get(&key).copied();
-        let now = Instant::now();
-        if let Some((until, gone)) = known.filter(|(until, _)| *until > now)
-            && !self.was_heard_since(owner.ip, until - REMEMBER)
-        {
-            tracing::trace!(%gone, left = ?until - now, "the owner was found gone just now");
-            return Err(PeerFailure::Gone(gone));
+        let _turn = DialTurn::wait(&self.dials, key).await;
+        if let Some(lost) = self.remembered(key) {
+            return Err(lost.failure());
         }
         let connected = self.dial_patiently(owner, applied).await;
-        if let Err(PeerFailure::Gone(gone)) = connected {
-            let now = Instant::now();
-            let mut map = lock(&self.gone);
-            if map.len() >= REMEMBER_MOST {
-                map.retain(|_, (until, _)| *until > now);
-            }
-            if map.len() < REMEMBER_MOST {
-                map.insert(key, (now + REMEMBER, gone));
-            }
+        if let Some(lost) = connected.as_ref().err().and_then(Lost::after) {
+            self.remember(key, lost);
         }
-        drop(turn);
         connected
+    }
+
+    /// State of a pod that another request found gone or busy, if nothing was heard from the pod since.
+    fn remembered(&self, key: PodKey) -> Option<Lost> {
+        let (until, lost) = lock(&self.lost).get(&key).copied()?;
+        let now = Instant::now();
+        if until <= now || self.was_heard_since(key.0, until - REMEMBER) {
+            return None;
+        }
+        tracing::trace!(?lost, left = ?until - now, "another request could not reach the owner just now");
+        Some(lost)
+    }
+
+    fn remember(&self, key: PodKey, lost: Lost) {
+        let now = Instant::now();
+        let mut map = lock(&self.lost);
+        if map.len() >= MAX_REMEMBERED {
+            map.retain(|_, (until, _)| *until > now);
+        }
+        if map.len() < MAX_REMEMBERED {
+            map.insert(key, (now + REMEMBER, lost));
+        }
     }
 
     /// Dials again while the pod is alive.
