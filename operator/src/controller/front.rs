@@ -13,10 +13,14 @@ use crate::crd::v1alpha1::ForwardedFor;
 /// What stands in front, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Front {
-    /// `edge.forwardedFor` says what to do.
+    /// `edge.forwardedFor` says what to do, and no Ingress is in front.
     Set(ForwardedFor),
+    /// `edge.forwardedFor` says what to do, and an Ingress is in front.
+    SetBehindIngress(ForwardedFor),
     /// `edge.trustedProxies` names the HTTP proxies.
     Networks,
+    /// `edge.trustedProxies` names the load balancers, which send the PROXY protocol.
+    ProxyProtocol,
     /// `edge.trustedProxyCount` says how many HTTP proxies there are.
     Count(u8),
     /// An Ingress of this name. Its controller is an HTTP proxy.
@@ -33,10 +37,13 @@ pub(crate) enum Front {
 pub(crate) fn detect(cluster: &SocketIoCluster, service: Option<&Service>) -> Front {
     let edge = &cluster.spec.edge;
     if let Some(forwarded_for) = edge.forwarded_for {
-        return Front::Set(forwarded_for);
+        return match names::ingress(cluster) {
+            Some(_) => Front::SetBehindIngress(forwarded_for),
+            None => Front::Set(forwarded_for),
+        };
     }
     if !edge.trusted_proxies.is_empty() {
-        return Front::Networks;
+        return if edge.proxy_protocol { Front::ProxyProtocol } else { Front::Networks };
     }
     if let Some(count) = edge.trusted_proxy_count {
         return Front::Count(count);
@@ -117,14 +124,14 @@ impl Front {
     fn forwarded_for(&self) -> Option<config::ForwardedFor> {
         use config::ForwardedFor::{Append, Preserve, Replace};
         match self {
-            Self::Set(ForwardedFor::Append) => Some(Append),
-            Self::Set(ForwardedFor::Replace) | Self::LoadBalancer | Self::Count(0) => Some(Replace),
-            Self::Set(ForwardedFor::Preserve)
-            | Self::Count(_)
-            | Self::Ingress(_)
-            | Self::HttpLoadBalancer(_)
-            | Self::Unknown => Some(Preserve),
-            Self::Networks => None,
+            Self::Set(set) | Self::SetBehindIngress(set) => Some(match set {
+                ForwardedFor::Append => Append,
+                ForwardedFor::Preserve => Preserve,
+                ForwardedFor::Replace => Replace,
+            }),
+            Self::LoadBalancer | Self::Count(0) => Some(Replace),
+            Self::Count(_) | Self::Ingress(_) | Self::HttpLoadBalancer(_) | Self::Unknown => Some(Preserve),
+            Self::Networks | Self::ProxyProtocol => None,
         }
     }
 
@@ -134,7 +141,23 @@ impl Front {
         let replaced = "X-Forwarded-*, X-Real-IP and Forwarded of clients are removed; X-Forwarded-For and X-Real-IP \
                         are set to the address of the connection";
         let (reason, message) = match self {
-            Self::Set(set) => ("AsConfigured", format!("edge.forwardedFor is {set:?}")),
+            Self::Set(set @ (ForwardedFor::Append | ForwardedFor::Preserve)) => (
+                "AsConfigured",
+                format!(
+                    "edge.forwardedFor is {set:?}, so X-Forwarded-* of clients pass, and clients can forge them where no \
+                     HTTP proxy overwrites them"
+                ),
+            ),
+            Self::Set(set) | Self::SetBehindIngress(set) => {
+                ("AsConfigured", format!("edge.forwardedFor is {set:?}"))
+            }
+            Self::ProxyProtocol => (
+                "ProxiesTrusted",
+                "edge.proxyProtocol is true: X-Forwarded-*, X-Real-IP and Forwarded of clients are removed; \
+                 X-Forwarded-For and X-Real-IP are set to the source in the PROXY protocol header; where that source is \
+                 in edge.trustedProxies too, X-Forwarded-* pass unchanged"
+                    .to_owned(),
+            ),
             Self::Networks => (
                 "ProxiesTrusted",
                 format!("X-Forwarded-* pass unchanged from edge.trustedProxies; from all others {replaced}"),
@@ -162,139 +185,19 @@ impl Front {
             ),
             Self::Unknown => {
                 let message = format!(
-                    "nothing says which proxy is in front of Service {service}, so X-Forwarded-* of clients pass \
-                     unchanged; an application that trusts loopback believes them; set edge.trustedProxies, or \
-                     edge.trustedProxyCount (0 for none). {LOOPBACK}"
+                    "no proxy is known in front of Service {service}, so clients can forge X-Forwarded-*; set \
+                     edge.trustedProxies, or edge.trustedProxyCount (0 for none)"
                 );
                 return Finding::fails(condition, "EdgeUnknown", message);
             }
         };
-        Finding::holds(condition, reason, format!("{message}. {LOOPBACK}"))
+        Finding::holds(condition, reason, message)
     }
 }
 
-/// Holds for every kind of edge.
-const LOOPBACK: &str = "To the application every connection comes from 127.0.0.1, socket.handshake.address too; read \
+/// Every Event about `ClientAddressKnown` ends with this, since it holds for every kind of edge.
+pub(crate) const LOOPBACK: &str = "To the application every connection comes from 127.0.0.1, socket.handshake.address too; read \
                         the client's address from X-Forwarded-For (docs/client-address.md)";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::controller::fixtures::cluster_with;
-    use serde_json::{Value, json};
-
-    fn service(type_: &str, annotations: &Value) -> Service {
-        let service = json!({"metadata": {"annotations": annotations}, "spec": {"type": type_}});
-        serde_json::from_value(service).unwrap()
-    }
-
-    fn told(edge: &Value, service: Option<&Service>) -> (Option<config::ForwardedFor>, &'static str, bool) {
-        let front = detect(&cluster_with(&json!({"edge": edge})), service);
-        let finding = front.finding("chat");
-        assert!(finding.message.contains("socket.handshake.address"), "{}", finding.message);
-        (front.forwarded_for(), finding.reason, finding.holds)
-    }
-
-    #[test]
-    fn the_kind_of_edge_follows_from_the_spec_and_then_from_the_service() {
-        use config::ForwardedFor::{Append, Preserve, Replace};
-        let (balancer, cluster_ip) = (service("LoadBalancer", &json!({})), service("ClusterIP", &json!({})));
-        let node_port = service("NodePort", &json!({}));
-        let ingress = json!({"className": "nginx"});
-        for (edge, service, forwarded_for, reason, holds) in [
-            (json!({}), None, Some(Preserve), "EdgeUnknown", false),
-            (json!({}), Some(&cluster_ip), Some(Preserve), "EdgeUnknown", false),
-            (json!({}), Some(&node_port), Some(Preserve), "EdgeUnknown", false),
-            (json!({}), Some(&balancer), Some(Replace), "LoadBalancerInFront", true),
-            (json!({"ingress": ingress}), Some(&cluster_ip), Some(Preserve), "IngressInFront", true),
-            (json!({"ingress": ingress}), Some(&balancer), Some(Preserve), "IngressInFront", true),
-            (json!({"trustedProxyCount": 0}), Some(&node_port), Some(Replace), "NoProxy", true),
-            (json!({"trustedProxyCount": 2}), Some(&balancer), Some(Preserve), "ProxiesTrusted", true),
-            (json!({"trustedProxies": ["10.0.0.0/8"]}), Some(&balancer), None, "ProxiesTrusted", true),
-            (
-                json!({"trustedProxies": ["10.0.0.0/8"], "ingress": ingress}),
-                None,
-                None,
-                "ProxiesTrusted",
-                true,
-            ),
-            (json!({"forwardedFor": "Append"}), Some(&balancer), Some(Append), "AsConfigured", true),
-            (json!({"forwardedFor": "Preserve"}), Some(&balancer), Some(Preserve), "AsConfigured", true),
-            (
-                json!({"forwardedFor": "Replace", "ingress": ingress}),
-                Some(&cluster_ip),
-                Some(Replace),
-                "AsConfigured",
-                true,
-            ),
-        ] {
-            assert_eq!(told(&edge, service), (forwarded_for, reason, holds), "{edge}");
-        }
-    }
-
-    #[test]
-    fn while_the_service_to_take_over_is_missing_the_setting_in_place_stays() {
-        use config::ForwardedFor::{Append, Preserve, Replace};
-        let (balancer, cluster_ip) = (service("LoadBalancer", &json!({})), service("ClusterIP", &json!({})));
-        let theirs = json!({"service": {"name": "web", "takeOver": true, "port": 80}});
-        let ours = json!({"service": {"port": 80}});
-        let set = json!({"service": {"name": "web", "takeOver": true, "port": 80}, "trustedProxyCount": 1});
-        for (edge, service, before, expected) in [
-            (&theirs, None, Some(Some(Replace)), Some(Replace)),
-            (&theirs, None, Some(Some(Preserve)), Some(Preserve)),
-            (&theirs, None, Some(Some(Append)), Some(Append)),
-            (&theirs, None, Some(None), None),
-            // Nothing is in place yet.
-            (&theirs, None, None, Some(Preserve)),
-            (&theirs, Some(&balancer), Some(Some(Preserve)), Some(Replace)),
-            (&theirs, Some(&cluster_ip), Some(Some(Replace)), Some(Preserve)),
-            // The spec decides without the Service.
-            (&set, None, Some(Some(Replace)), Some(Preserve)),
-            // The operator's own Service is of type ClusterIP.
-            (&ours, None, Some(Some(Replace)), Some(Preserve)),
-        ] {
-            let before = before.map(|forwarded_for: Option<config::ForwardedFor>| {
-                let config = json!({"revision": "1", "cluster": "u", "mode": "Enforce"});
-                let config: config::Config = serde_json::from_value(config).unwrap();
-                config::Config { forwarded_for, ..config }
-            });
-            let cluster = cluster_with(&json!({"edge": edge}));
-            let decided = decide_forwarded_for(&cluster, service, before.as_ref());
-            assert_eq!(decided, expected, "{edge} {service:?} {before:?}");
-        }
-    }
-
-    #[test]
-    fn a_load_balancer_that_speaks_http_is_an_http_proxy() {
-        for (name, value, is_http) in [
-            ("service.beta.kubernetes.io/aws-load-balancer-backend-protocol", "http", true),
-            ("service.beta.kubernetes.io/do-loadbalancer-protocol", "https", true),
-            ("load-balancer.hetzner.cloud/protocol", "http", true),
-            ("service.beta.kubernetes.io/oci-load-balancer-backend-protocol", "HTTP", true),
-            (
-                "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-protocol-port",
-                "https:443,http:80",
-                true,
-            ),
-            ("service.beta.kubernetes.io/scw-loadbalancer-protocol-http", "80", true),
-            ("loadbalancer.openstack.org/x-forwarded-for", "true", true),
-            ("loadbalancer.openstack.org/x-forwarded-for", "false", false),
-            ("service.beta.kubernetes.io/aws-load-balancer-backend-protocol", "tcp", false),
-            ("service.beta.kubernetes.io/aws-load-balancer-healthcheck-protocol", "http", false),
-            ("service.beta.kubernetes.io/aws-load-balancer-proxy-protocol", "*", false),
-            ("service.beta.kubernetes.io/aws-load-balancer-type", "nlb", false),
-            ("service.beta.kubernetes.io/linode-loadbalancer-default-protocol", "http", true),
-            ("service.beta.kubernetes.io/vultr-loadbalancer-protocol", "http", true),
-            ("kubernetes.io/elb.protocol-port", "http:80", true),
-            // These say how an Ingress controller or a gateway talks to the pods.
-            ("cloud.google.com/app-protocols", r#"{"https":"HTTPS"}"#, false),
-            ("projectcontour.io/upstream-protocol.tls", "https", false),
-        ] {
-            let front =
-                detect(&cluster_with(&json!({})), Some(&service("LoadBalancer", &json!({name: value}))));
-            let expected =
-                if is_http { Front::HttpLoadBalancer(name.to_owned()) } else { Front::LoadBalancer };
-            assert_eq!(front, expected, "{name}: {value}");
-        }
-    }
-}
+mod tests;

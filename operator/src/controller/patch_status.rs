@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Context;
 use super::error::Error;
+use super::front::LOOPBACK;
 use super::names::MANAGER;
 use super::status::{ConditionType, READY, is_progress, turned};
 use crate::crd::SocketIoCluster;
@@ -51,7 +52,9 @@ pub(crate) async fn patch_status(
     }
     // The first pass reports it, before traffic is led to the sidecars.
     if let Some(condition) = turned(ConditionType::ClientAddressKnown.name(), &before, status) {
-        publish(cluster, context, EventType::Normal, &condition.reason, &condition.message, None).await;
+        let type_ = if condition.status == "True" { EventType::Normal } else { EventType::Warning };
+        let note = format!("{}. {LOOPBACK}", condition.message);
+        publish(cluster, context, type_, &condition.reason, &note, None).await;
     }
     Ok(())
 }
