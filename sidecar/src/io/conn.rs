@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -92,7 +92,10 @@ impl Conn {
     /// True while nothing was said and the other side has not closed: the state in which a pooled
     /// connection must be to be used again. The runtime says so for free, but may not have heard of it
     /// yet; the kernel is certain, and is asked where the runtime says otherwise or `ask_kernel` is set.
-    pub(crate) fn is_quiet(&mut self, ask_kernel: bool) -> bool {
+    ///
+    /// The call may read under TLS. The reader's waker is then the one of `cx`. A read may also put a byte into the
+    /// inbox or meet the end of the stream, for which no waker is woken later.
+    pub(crate) fn is_quiet(&mut self, cx: &mut Context<'_>, ask_kernel: bool) -> bool {
         if !self.inbox().is_empty() {
             return false;
         }
@@ -101,8 +104,7 @@ impl Conn {
             return is_silent;
         }
         // TLS sends session tickets after the handshake (RFC 8446 section 4.6.1), which say nothing of HTTP.
-        // Whoever reads next brings a waker.
-        let read = self.poll_fill(&mut Context::from_waker(Waker::noop()), 1);
+        let read = self.poll_fill(cx, 1);
         read.is_pending() && self.is_silent(true)
     }
 
@@ -121,11 +123,20 @@ impl Conn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
+    use crate::settings::PeerTls;
+    use socketio_sidecar_core::certificates::CertificateAuthority;
+    use socketio_sidecar_core::config::peer_name;
+    use socketio_sidecar_core::owner_tag::PodDigest;
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Waker;
+    use std::time::{Duration, SystemTime};
+    use tokio::io::{AsyncWrite, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
     async fn fill(conn: &mut Conn, limit: usize) {
-        std::future::poll_fn(|cx| conn.poll_fill(cx, limit)).await.unwrap();
+        poll_fn(|cx| conn.poll_fill(cx, limit)).await.unwrap();
     }
 
     #[tokio::test]
@@ -141,6 +152,53 @@ mod tests {
             ours.take(ours.inbox().len() - 1);
         }
         assert!(ours.inbox.capacity() <= 65_536, "{}", ours.inbox.capacity());
+    }
+
+    /// Two ends of a connection under TLS, after the handshake.
+    async fn tls_pair() -> (Conn, TlsStream<TcpStream>) {
+        let (now, day) = (SystemTime::now(), Duration::from_secs(86_400));
+        let authority = CertificateAuthority::generate("test").unwrap();
+        let leaf = authority.issue("test", now, day).unwrap();
+        let ca = authority.certificate(now, day).unwrap();
+        let name = peer_name(PodDigest([1; 8]), "test");
+        let tls =
+            PeerTls::new(ca.as_bytes(), leaf.certificate.as_bytes(), leaf.key.as_bytes(), &name).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (theirs, ours) = tokio::join!(
+            async {
+                let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                TlsConnector::from(tls.client.clone()).connect(name.clone().try_into().unwrap(), stream).await
+            },
+            async {
+                let stream = listener.accept().await.unwrap().0;
+                TlsAcceptor::from(tls.server.clone()).accept(stream).await
+            },
+        );
+        (Conn::new(Stream::Tls(Box::new(ours.unwrap().into()))), theirs.unwrap().into())
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_woken_though_a_look_under_tls_came_before_the_bytes_were_heard_of() {
+        // Tasks of their own: only the bytes wake the reader.
+        let (mut ours, mut theirs) = tokio::spawn(tls_pair()).await.unwrap();
+        let mut has_looked = false;
+        let read = poll_fn(move |cx| {
+            if let Poll::Ready(read) = ours.poll_fill(cx, 1000) {
+                return Poll::Ready(read.unwrap());
+            }
+            if !has_looked {
+                has_looked = true;
+                // The kernel has the bytes at once, the runtime hears of them after this poll.
+                let writer = &mut Context::from_waker(Waker::noop());
+                assert!(Pin::new(&mut theirs).poll_write(writer, b"request").is_ready());
+                assert!(Pin::new(&mut theirs).poll_flush(writer).is_ready());
+                assert!(!ours.is_quiet(cx, true), "bytes wait in the kernel");
+                assert!(ours.inbox().is_empty(), "the runtime has not heard of them");
+            }
+            Poll::Pending
+        });
+        let read = tokio::time::timeout(Duration::from_secs(5), tokio::spawn(read)).await;
+        assert_eq!(read.expect("the reader is woken").unwrap(), 7);
     }
 
     #[tokio::test]

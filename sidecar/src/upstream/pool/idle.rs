@@ -1,5 +1,6 @@
 //! Idle connections to one other side.
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use socketio_sidecar_core::reuse::ReuseLimits;
@@ -40,8 +41,13 @@ pub(super) struct Entry {
 impl Entry {
     /// True while the other side has neither closed nor said anything.
     pub(super) fn is_quiet(&mut self, now: Instant) -> bool {
-        self.conn.is_quiet(now.duration_since(self.since) >= JUST_LEFT)
+        is_quiet(&mut self.conn, now.duration_since(self.since) >= JUST_LEFT)
     }
+}
+
+/// Asks a connection without a reader: no task has to be woken for it.
+fn is_quiet(conn: &mut Conn, ask_kernel: bool) -> bool {
+    conn.is_quiet(&mut Context::from_waker(Waker::noop()), ask_kernel)
 }
 
 impl Idle {
@@ -106,7 +112,7 @@ impl Idle {
                 }
                 let idle_for = now.duration_since(entry.since);
                 // The runtime knows without a system call; proof needs the kernel's word.
-                if entry.conn.is_quiet(limits.would_rise(entry.answers, idle_for)) {
+                if is_quiet(&mut entry.conn, limits.would_rise(entry.answers, idle_for)) {
                     entry.seen = now;
                     limits.saw_open(entry.answers, idle_for);
                     return true;
