@@ -199,6 +199,25 @@ async fn a_get_that_meets_a_closing_connection_is_sent_once_more() {
 }
 
 #[tokio::test]
+async fn a_get_that_the_application_gives_up_on_is_not_sent_again_and_ends_no_reuse() {
+    let (sidecar, app) = start("auto").await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    let _kept = exchange(&mut client, &get("/x"), &app, None, OK).await;
+    eventually("one answer is survived", async || sidecar.metric("app_reuse_answers", &[]).await == 1).await;
+    let at_app = exchange(&mut client, &get("/x"), &app, None, OK).await;
+    client.send(get("/slow")).await;
+    let mut at_app = at_app;
+    assert!(at_app.head().await.starts_with("GET /slow "), "on the same connection");
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    drop(at_app);
+    assert_eq!(client.answer().await.status, 502);
+    app.nobody_came().await;
+    assert_eq!(sidecar.metric("retries_total", &[]).await, 0);
+    assert_eq!(sidecar.metric("app_early_closes_total", &[]).await, 0);
+    assert_eq!(sidecar.metric("app_reuse_answers", &[]).await, 1);
+}
+
+#[tokio::test]
 async fn a_get_on_a_new_connection_is_not_sent_again() {
     let (sidecar, app) = start("always").await;
     let mut client = Wire::connect(sidecar.place.clients()).await;

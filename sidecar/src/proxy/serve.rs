@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use socketio_sidecar_core::handshake::Untagged;
 use socketio_sidecar_core::http1::{Malformed, find_head_end};
@@ -212,7 +213,7 @@ async fn answer(
             }
             Err(failure) => failure,
         };
-        if let Some(reason) = repeat(proxy, way, &onward, &mut request, &failure) {
+        if let Some(reason) = repeat(proxy, way, &onward, &mut request, &failure, now.elapsed()) {
             proxy.metrics.count_retry(reason);
             fresh = true;
             continue;
@@ -225,16 +226,24 @@ async fn answer(
     }
 }
 
+/// Longest time from sending a request to the end of a connection that was closing then. A connection that ends
+/// later has met something else: a server that gave up on the request, for example.
+const MAX_CLOSING: Duration = Duration::from_millis(500);
+
 /// Decides whether a request is sent again, on a new connection, and why. Only a connection that was idle before
-/// may have been closing when the request was sent.
+/// may have been closing when the request was sent, `after` before its end.
 fn repeat(
     proxy: &Proxy,
     way: Way,
     onward: &UpstreamConn,
     request: &mut Request,
     failure: &Failure,
+    after: Duration,
 ) -> Option<&'static str> {
     let idle_for = onward.pooled_for?;
+    if after > MAX_CLOSING && !matches!(failure, Failure::Unsent(_)) {
+        return None;
+    }
     if way == Way::App && matches!(failure, Failure::Unsent(_) | Failure::Unanswered(_)) {
         proxy.app.met_closing(onward.answers, idle_for);
     }
