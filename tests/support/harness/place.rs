@@ -1,7 +1,7 @@
 //! A loopback IP of one's own, in place of a pod.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
 
@@ -27,12 +27,15 @@ impl Place {
     /// A place that no other test uses, in this process or another one.
     #[must_use]
     pub fn new() -> Self {
-        static NEXT: AtomicU8 = AtomicU8::new(1);
-        let last = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!((1..255).contains(&last), "out of loopback addresses: use fewer places");
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(number < 2 * 254, "out of loopback addresses: use fewer places");
         let [.., high, low] = std::process::id().to_be_bytes();
+        // Of the process's number 15 bits; the 16th is the place's, since one process may use more than 254.
+        let [block, last] = [number / 254, number % 254 + 1].map(|part| part.to_be_bytes()[1]);
         // 127.0.0.0/16 is left to whatever else runs on the machine.
-        let ip = IpAddr::V4(Ipv4Addr::new(127, high.max(1), low, last));
+        let second = (high & 0x7f).max(1) | (block << 7);
+        let ip = IpAddr::V4(Ipv4Addr::new(127, second, low, last));
         Self { ip, uid: format!("uid-of-{ip}") }
     }
 
