@@ -125,10 +125,17 @@ impl App {
         let proxy = Arc::new(Proxy {
             source,
             budget: Budget::new(limit, held, ended),
-            app: AppUpstream::new(self.app, self.timeouts.stall, self.app_keep_alive, metrics.clone()),
+            app: AppUpstream::new(
+                self.app,
+                self.timeouts.stall,
+                self.app_keep_alive,
+                limits.idle,
+                metrics.clone(),
+            ),
             peers: Arc::new(Peers::new(
                 self.peer_listen.port(),
                 self.timeouts.stall,
+                limits.idle,
                 metrics.owner_connects_ahead.clone(),
             )),
             metrics,

@@ -4,53 +4,61 @@
 //! | --- | --- |
 //! | `connections` | connections that carry requests: from clients, and as many again from peers |
 //! | `websockets` | open WebSockets: of clients here, and as many again that peers forward |
-//! | `clients`, `peers` | everything open from clients or from peers, WebSockets included: what the descriptors are enough for |
+//! | `clients`, `peers` | all connections from clients or from peers, WebSockets included, as far as the descriptors reach |
+//! | `idle` | idle connections to the application, and as many again to peers |
 //! | `handshakes`, `admin` | TLS handshakes under way on the peer port; connections to the admin port |
 //!
 //! # Invariants
 //! - A connection takes two descriptors: its own, and the one that leads onward.
-//! - [`SPARE_DESCRIPTORS`], and those of `handshakes` and `admin`, are never given to clients or peers.
+//! - [`SPARE_DESCRIPTORS`], and those of `idle`, `handshakes` and `admin`, are never given to clients or peers.
 //! - Clients get three quarters of the rest and peers one quarter, so that neither takes the other's.
+//! - Idle connections get an eighth at most: a request without one makes a new one.
 
 use crate::admin;
 
-/// Descriptors for listeners, files, the runtime, and idle connections to applications and peers.
+/// Descriptors for listeners, files, the runtime, and connections that are being made ahead.
 const SPARE_DESCRIPTORS: usize = 64;
 /// Most TLS handshakes that are under way on the peer port.
 const MAX_HANDSHAKES: usize = 256;
+/// Most idle connections to the application, and to peers.
+const MAX_IDLE: usize = 1024;
 
-/// How many connections of each kind may be open.
+/// Most connections of each kind that may be open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
     pub(crate) websockets: usize,
     pub(crate) clients: usize,
     pub(crate) peers: usize,
+    pub(crate) idle: usize,
     pub(crate) handshakes: usize,
     pub(crate) admin: usize,
 }
 
 impl Limits {
-    /// What was asked for, as far as so many descriptors are enough for it.
+    /// Limits for the wanted numbers of `connections` and `websockets`, as far as `descriptors` reach.
     pub(crate) fn fit(connections: usize, websockets: usize, descriptors: Option<u64>) -> Self {
         let wanted = connections.saturating_add(websockets);
         let descriptors = descriptors.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let eighth = (descriptors / 8).max(1);
         let (handshakes, admin) = (MAX_HANDSHAKES.min(eighth), admin::MAX_CONNECTIONS.min(eighth));
-        let pairs = descriptors.saturating_sub(SPARE_DESCRIPTORS + handshakes + admin) / 2;
+        let rest = descriptors.saturating_sub(SPARE_DESCRIPTORS + handshakes + admin);
+        let idle = MAX_IDLE.min(rest / 16);
+        let pairs = rest / 2 - idle;
         let clients = wanted.min(pairs - pairs / 4).max(1);
         let peers = wanted.min(pairs / 4).max(1);
-        Self { connections, websockets, clients, peers, handshakes, admin }
+        Self { connections, websockets, clients, peers, idle, handshakes, admin }
     }
 
-    /// How many of `total` connections may be WebSockets: where descriptors are few, half of them are left to requests.
+    /// Most WebSockets among `total` connections. Where descriptors are few, half of them are left to requests.
     pub(crate) fn websockets_of(&self, total: usize) -> usize {
         self.websockets.min(total - self.connections.min(total / 2))
     }
 
-    /// Whether the descriptors are enough for what was asked for.
+    /// True where the descriptors are too few for the wanted numbers, by a tenth or more.
     pub(crate) fn is_cut(&self, connections: usize, websockets: usize) -> bool {
-        self.clients.min(self.peers) < connections.saturating_add(websockets)
+        let wanted = connections.saturating_add(websockets);
+        self.clients.min(self.peers) <= wanted - wanted.div_ceil(10)
     }
 }
 
@@ -62,19 +70,36 @@ mod tests {
     fn limits_follow_the_descriptors() {
         let enough = Limits::fit(4096, 4096, Some(1 << 20));
         assert_eq!((enough.clients, enough.peers, enough.websockets_of(8192)), (8192, 8192, 4096));
+        assert_eq!(enough.idle, MAX_IDLE);
         assert!(!enough.is_cut(4096, 4096));
         assert_eq!(Limits::fit(4096, 4096, None), enough);
-        for descriptors in [128, 256, 1024, 20_000] {
+        // What may be open at once, added up: two pools, and two descriptors for each connection.
+        for descriptors in [128, 160, 256, 1024, 4096, 20_000, 65_536] {
             let limits = Limits::fit(4096, 4096, Some(descriptors));
-            let most =
-                SPARE_DESCRIPTORS + limits.handshakes + limits.admin + 2 * (limits.clients + limits.peers);
+            let most = SPARE_DESCRIPTORS
+                + limits.handshakes
+                + limits.admin
+                + 2 * limits.idle
+                + 2 * (limits.clients + limits.peers);
             assert!(most as u64 <= descriptors, "{descriptors}: {limits:?}");
-            assert!(
-                limits.is_cut(4096, 4096)
-                    && limits.websockets_of(limits.clients) <= limits.clients.div_ceil(2),
-                "{limits:?}"
-            );
+            assert!(limits.websockets_of(limits.clients) <= limits.clients.div_ceil(2), "{limits:?}");
         }
+    }
+
+    #[test]
+    fn idle_connections_get_an_eighth_of_the_rest() {
+        for (descriptors, idle) in [(3, 0), (128, 2), (256, 8), (1024, 44), (20_000, 1024), (65_536, 1024)] {
+            assert_eq!(Limits::fit(4096, 4096, Some(descriptors)).idle, idle, "{descriptors}");
+        }
+    }
+
+    #[test]
+    fn a_cut_of_less_than_a_tenth_is_not_worth_a_warning() {
+        for (descriptors, is_cut) in [(1024, true), (20_000, true), (60_000, true), (65_536, false)] {
+            let limits = Limits::fit(4096, 4096, Some(descriptors));
+            assert_eq!(limits.is_cut(4096, 4096), is_cut, "{descriptors}: {limits:?}");
+        }
+        assert!(!Limits::fit(1, 0, None).is_cut(1, 0));
     }
 
     #[test]

@@ -56,11 +56,13 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// `stall` is the longest time for which a connection may make no progress.
+    /// `stall` is the longest time for which a connection may make no progress, `idle` the most connections that are
+    /// kept idle.
     pub(crate) fn new(
         address: SocketAddr,
         stall: Duration,
         keep_alive: AppKeepAlive,
+        idle: usize,
         metrics: Arc<Metrics>,
     ) -> Self {
         let limits = match keep_alive {
@@ -68,7 +70,7 @@ impl App {
             AppKeepAlive::Always | AppKeepAlive::Never => ReuseLimits::trusting(),
         };
         let (counted, told) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { address, stall, keep_alive, pool: Pool::new(limits), metrics, counted, told }
+        Self { address, stall, keep_alive, pool: Pool::new(limits, idle), metrics, counted, told }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -9,7 +9,7 @@
 //! - A pod that was found gone or busy is remembered for [`REMEMBER`], for at most [`MAX_REMEMBERED`] pods. So requests
 //!   for one pod wait together, not one after the other. The memory ends when the pod is heard again.
 //! - A connection is made ahead only beside one that a request uses: one at a time to a pod, within
-//!   [`MAX_AHEAD`] and [`MAX_IDLE_AHEAD`]. It idles out like any other.
+//!   [`MAX_AHEAD`] and half of the pool. It idles out like any other.
 //! - A pod is found gone by a refusal, by what it shows or says in the TLS handshake, or by silence: its IP does not accept
 //!   a connection within [`CONNECT_TIMEOUT`], and nothing was heard from it meanwhile on any other connection.
 //! - A pod that is alive and cannot be reached is tried again for [`BUSY_TIMEOUT`], and is *busy* then. A TLS handshake that
@@ -58,8 +58,6 @@ const MAX_HEARD: usize = 4096;
 const KEEP: Duration = Duration::from_secs(45);
 /// Most connections that are being made ahead of a request.
 const MAX_AHEAD: usize = 16;
-/// Most idle connections beside which another is made ahead.
-const MAX_IDLE_AHEAD: usize = 512;
 /// Time for which a pod that was found gone or busy is not dialled again.
 const REMEMBER: Duration = Duration::from_secs(2);
 /// Most pods that are remembered as gone or busy.
@@ -162,13 +160,13 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// `port` is the same for all sidecars of a cluster; `stall` is for how long a connection may make no
-    /// progress.
-    pub(crate) fn new(port: u16, stall: Duration, connects_ahead: IntCounter) -> Self {
+    /// `port` is the same for all sidecars of a cluster; `stall` is the longest time for which a connection may make no
+    /// progress; `idle` is the most connections that are kept idle.
+    pub(crate) fn new(port: u16, stall: Duration, idle: usize, connects_ahead: IntCounter) -> Self {
         Self {
             port,
             stall,
-            pool: Pool::new(ReuseLimits::trusting()),
+            pool: Pool::new(ReuseLimits::trusting(), idle),
             lost: Mutex::default(),
             dials: Mutex::default(),
             heard: Mutex::default(),
@@ -195,7 +193,7 @@ impl Peers {
     /// Makes a connection to the owner in the background, unless one is being made or there are many.
     pub(crate) fn connect_ahead(self: &Arc<Self>, owner: Owner, applied: Arc<Applied>) {
         let key = (owner.ip, owner.pod);
-        if self.pool.len() >= MAX_IDLE_AHEAD {
+        if self.pool.len() >= self.pool.size() / 2 {
             return;
         }
         {

@@ -20,13 +20,12 @@ use tokio::time::Instant;
 use super::UpstreamConn;
 use idle::{Entry, Idle};
 
-/// Most idle connections kept in one pool.
-const MAX_IDLE: usize = 1024;
-
 /// Idle connections by the other side's key. The connection used last is used first.
 #[derive(Debug)]
 pub(super) struct Pool<K> {
     state: Mutex<State<K>>,
+    /// Most connections that the pool keeps.
+    size: usize,
     /// Told when a connection begins to rest.
     rests: Notify,
 }
@@ -59,9 +58,10 @@ pub(super) struct Contents {
 }
 
 impl<K: Eq + Hash> Pool<K> {
-    pub(super) fn new(limits: ReuseLimits) -> Self {
+    /// Makes a pool of `size` connections at most.
+    pub(super) fn new(limits: ReuseLimits, size: usize) -> Self {
         let state = State { by_key: HashMap::new(), total: 0, limits, early_closes: 0 };
-        Self { state: Mutex::new(state), rests: Notify::new() }
+        Self { state: Mutex::new(state), size, rests: Notify::new() }
     }
 
     /// Takes a connection to `key` that may carry a request `now` and has been idle for less than `at_most`.
@@ -98,7 +98,7 @@ impl<K: Eq + Hash> Pool<K> {
     pub(super) fn put(&self, key: K, conn: UpstreamConn, keep: Duration, since: Instant) {
         let mut state = self.lock();
         let State { by_key, total, limits, .. } = &mut *state;
-        if *total >= MAX_IDLE {
+        if *total >= self.size {
             return;
         }
         let entry = Entry { conn: conn.conn, answers: conn.answers, since, until: since + keep, seen: since };
@@ -145,6 +145,11 @@ impl<K: Eq + Hash> Pool<K> {
     /// Number of idle connections, those that rest included.
     pub(super) fn len(&self) -> usize {
         self.lock().total
+    }
+
+    /// Most connections that the pool keeps.
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     /// Waits until a connection rests.

@@ -6,6 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 const LONG: Duration = Duration::from_secs(60);
+const SIZE: usize = 1024;
 
 async fn pair() -> (UpstreamConn, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -15,7 +16,7 @@ async fn pair() -> (UpstreamConn, TcpStream) {
 
 #[tokio::test]
 async fn a_quiet_connection_comes_back_once() {
-    let (pool, (conn, _theirs)) = (Pool::new(ReuseLimits::trusting()), pair().await);
+    let (pool, (conn, _theirs)) = (Pool::new(ReuseLimits::trusting(), SIZE), pair().await);
     pool.put(1, conn, LONG, Instant::now());
     assert!(pool.take(&2, LONG, Instant::now()).is_none());
     assert!(pool.take(&1, LONG, Instant::now()).is_some());
@@ -23,8 +24,22 @@ async fn a_quiet_connection_comes_back_once() {
 }
 
 #[tokio::test]
+async fn a_pool_keeps_no_more_than_its_size() {
+    let pool = Pool::new(ReuseLimits::trusting(), 2);
+    let mut theirs = Vec::new();
+    for key in 0..3 {
+        let (conn, their) = pair().await;
+        theirs.push(their);
+        pool.put(key, conn, LONG, Instant::now());
+    }
+    assert_eq!(pool.len(), 2);
+    assert!(pool.take(&2, LONG, Instant::now()).is_none());
+    assert!(pool.take(&0, LONG, Instant::now()).is_some());
+}
+
+#[tokio::test]
 async fn a_connection_that_was_closed_or_spoke_is_not_used_again() {
-    let pool = Pool::new(ReuseLimits::trusting());
+    let pool = Pool::new(ReuseLimits::trusting(), SIZE);
     for speak in [false, true] {
         let (mut conn, mut theirs) = pair().await;
         if speak {
@@ -42,7 +57,7 @@ async fn a_connection_that_was_closed_or_spoke_is_not_used_again() {
 
 #[tokio::test]
 async fn a_connection_that_was_closed_a_moment_ago_is_not_used_again_after_a_while() {
-    let (pool, (conn, theirs)) = (Pool::new(ReuseLimits::trusting()), pair().await);
+    let (pool, (conn, theirs)) = (Pool::new(ReuseLimits::trusting(), SIZE), pair().await);
     pool.put(1, conn, LONG, Instant::now());
     drop(theirs);
     // Nothing is awaited, so the runtime does not hear of it.
@@ -52,7 +67,7 @@ async fn a_connection_that_was_closed_a_moment_ago_is_not_used_again_after_a_whi
 
 #[tokio::test]
 async fn an_old_connection_is_left_for_a_request_that_may_use_it() {
-    let (pool, (conn, _theirs)) = (Pool::new(ReuseLimits::trusting()), pair().await);
+    let (pool, (conn, _theirs)) = (Pool::new(ReuseLimits::trusting(), SIZE), pair().await);
     pool.put(1, conn, LONG, Instant::now());
     assert!(pool.take(&1, Duration::ZERO, Instant::now()).is_none(), "a POST wants a fresher one");
     assert!(pool.take(&1, LONG, Instant::now()).is_some(), "a GET does not");
@@ -60,7 +75,7 @@ async fn an_old_connection_is_left_for_a_request_that_may_use_it() {
 
 #[tokio::test]
 async fn what_has_expired_is_closed() {
-    let (pool, (conn, _theirs)) = (Pool::new(ReuseLimits::trusting()), pair().await);
+    let (pool, (conn, _theirs)) = (Pool::new(ReuseLimits::trusting(), SIZE), pair().await);
     pool.put(1, conn, Duration::ZERO, Instant::now());
     assert_eq!(pool.look_through().idle, 0);
     assert!(pool.take(&1, LONG, Instant::now()).is_none());
@@ -68,7 +83,7 @@ async fn what_has_expired_is_closed() {
 
 #[tokio::test]
 async fn the_pool_has_a_size() {
-    let pool = Pool::new(ReuseLimits::trusting());
+    let pool = Pool::new(ReuseLimits::trusting(), SIZE);
     let mut theirs = Vec::new();
     for _ in 0..=MAX_READY {
         let (conn, other) = pair().await;
@@ -86,7 +101,7 @@ async fn after(answers: u32) -> (UpstreamConn, TcpStream) {
 
 #[tokio::test]
 async fn a_connection_rests_until_it_has_proven_that_the_application_keeps_it() {
-    let pool = Pool::new(ReuseLimits::learning());
+    let pool = Pool::new(ReuseLimits::learning(), SIZE);
     let (conn, _theirs) = after(1).await;
     let now = Instant::now();
     pool.put(1, conn, LONG, now.checked_sub(MAX_SETTLE / 4).unwrap());
@@ -104,7 +119,7 @@ async fn a_connection_rests_until_it_has_proven_that_the_application_keeps_it() 
 
 #[tokio::test]
 async fn an_early_close_sends_the_others_to_rest() {
-    let pool = Pool::new(ReuseLimits::learning());
+    let pool = Pool::new(ReuseLimits::learning(), SIZE);
     let now = Instant::now();
     let (conn, theirs) = after(2).await;
     pool.put(1, conn, LONG, now.checked_sub(MAX_SETTLE).unwrap());
@@ -125,7 +140,7 @@ async fn an_early_close_sends_the_others_to_rest() {
 
 #[tokio::test]
 async fn few_connections_rest() {
-    let pool = Pool::new(ReuseLimits::learning());
+    let pool = Pool::new(ReuseLimits::learning(), SIZE);
     let mut theirs = Vec::new();
     for _ in 0..=MAX_RESTING {
         let (conn, other) = after(1).await;
