@@ -9,12 +9,14 @@
 //! | [`cgroup`] | the memory limit of this process |
 //! | [`settings`] | loads the configuration directory, and again when it changes |
 //! | [`proxy`] | the life of a request: read the head, decide, exchange, or tunnel |
-//! | [`limits`], [`places`] | how many connections may be open, and which of them is closed for a new one |
+//! | [`limits`], [`places`], [`sources`] | how many connections may be open, in all and from one address, and which of them is closed for a new one |
+//! | [`accept_errors`] | pauses after errors of accepting, for instance where descriptors run out |
 //! | [`origin`] | which listener accepted a connection, and who is at its other end |
 //! | [`upstream`] | connections to the local application and to peers, and when they can be used again |
 //! | [`io`] | plain or TLS streams, with buffers that exist only while they hold something |
 //! | [`shutdown`] | how connections learn that they have to end: the stages of stopping, and the window of a paced close |
-//! | [`admin`], [`metrics`], [`throttle`] | what is shown to operators, and how often |
+//! | [`admin`], [`metrics`] | what is shown to operators |
+//! | [`log_limit`], [`throttle`] | how many lines the log gets: of each kind, and of lines that requests cause |
 //!
 //! All decisions are made in `socketio-sidecar-core`, which does no IO.
 
@@ -33,5 +35,6 @@ mod places;
 mod proxy;
 pub mod settings;
 pub mod shutdown;
+mod sources;
 mod throttle;
 mod upstream;

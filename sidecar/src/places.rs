@@ -1,20 +1,21 @@
 //! Places for connections: a fixed number, and a rule for which connection leaves when all are taken.
 //!
 //! # Invariants
-//! - A place is *waiting* (its connection owes nothing to anybody), *beginning* (part of a request has come) or *busy*. Only
-//!   waiting places are asked to leave, the longest-waiting first, and after those the beginning ones, after
-//!   [`BEGINNING_AGE`]. Busy places are never asked.
+//! - A place is *waiting* (its connection owes nothing to anybody), *beginning* (part of a request has come) or *busy*. The
+//!   places are asked to leave in this order: waiting ones, the longest-waiting first; then beginning ones that are
+//!   older than [`BEGINNING_AGE`]. Busy places are never asked.
 //! - A connection that is asked decides itself: a request that has come meanwhile is served, and another connection is asked.
-//! - A request costs one store and one swap of an atomic, and no lock. Places are entered and left under a lock.
+//! - A place whose connection has ended is never asked.
+//! - A request costs two stores to an atomic, and no lock. Places are entered and left under a lock.
 //! - A connection that carries a WebSocket gives its place back, and counts in the total only.
 //! - Where sources matter, the source that holds most places of a kind is asked before others.
 //!
-//! The kernel's queue of connections is the only other place to wait, so a newcomer waits in it when nobody can leave.
+//! A newcomer waits in the kernel's queue of connections when nobody can leave. There is no other queue.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -22,6 +23,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+
+use crate::sources::network_of;
 
 /// Shortest time for which a connection waits before it is asked to leave: its request may be on its way.
 const WAITING_AGE: Duration = Duration::from_millis(500);
@@ -38,8 +41,11 @@ const ASKED: u64 = u64::MAX;
 /// A fixed number of places.
 #[derive(Debug)]
 pub(crate) struct Places {
+    /// Number of places.
     limit: usize,
+    /// Most connections that have a place or have given theirs back and stay open.
     total: usize,
+    /// The source that holds most places is asked first.
     by_source: bool,
     ages: Ages,
     base: Instant,
@@ -49,7 +55,7 @@ pub(crate) struct Places {
     full_since: AtomicU64,
 }
 
-/// How long a connection may keep its place against newcomers.
+/// Times for which a connection may keep its place against newcomers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ages {
     pub(crate) waiting: Duration,
@@ -68,13 +74,13 @@ struct Table {
     free: Vec<usize>,
     /// Connections that have given their place back and stay open.
     staying: usize,
-    /// Found by the last search and not asked yet, with the state that each was found in. Oldest first.
+    /// Connections that the last search found and nobody has asked yet, each with its state then. Oldest first.
     candidates: VecDeque<(u64, Arc<Slot>)>,
 }
 
 #[derive(Debug)]
 struct Slot {
-    /// [`BUSY`], [`ASKED`], or since when its connection waits: see [`encode`].
+    /// [`BUSY`], [`ASKED`], or the time since which the connection waits: see [`encode`].
     state: AtomicU64,
     waker: Mutex<Option<Waker>>,
     source: IpAddr,
@@ -88,7 +94,7 @@ pub(crate) struct Place {
     index: usize,
 }
 
-/// Milliseconds since the base, and a bit.
+/// State of a waiting or beginning place: milliseconds since the base, and a bit.
 fn encode(milliseconds: u64, is_beginning: bool) -> u64 {
     // Never BUSY, and never ASKED within some million years.
     (u64::from(is_beginning) << 62) | (milliseconds + 1)
@@ -99,12 +105,12 @@ fn decode(state: u64) -> (u64, bool) {
 }
 
 impl Places {
-    /// So many places, and so many connections in `total`, those included that gave their place back and stay.
+    /// Makes `limit` places, for `total` connections at most: those that gave their place back and stay are included.
     pub(crate) fn new(limit: usize, total: usize) -> Arc<Self> {
         Self::with(limit, total, false, Ages::default())
     }
 
-    /// Places that connections leave at these ages; `by_source`: of the source that holds most.
+    /// Makes places that connections leave at `ages`. With `by_source`, those of the source that holds most leave first.
     pub(crate) fn with(limit: usize, total: usize, by_source: bool, ages: Ages) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -118,8 +124,8 @@ impl Places {
         })
     }
 
-    /// A place, as soon as there is one: others are asked to leave meanwhile. `asked` is called for each
-    /// of them. Cancel safe.
+    /// Waits for a place for a connection of `source`, and asks other connections to leave meanwhile. Calls `asked` for
+    /// each of them. Cancel safe.
     pub(crate) async fn enter(self: &Arc<Self>, source: IpAddr, mut asked: impl FnMut()) -> Place {
         loop {
             let left = self.left.notified();
@@ -139,7 +145,7 @@ impl Places {
         }
     }
 
-    /// A place, if one is free.
+    /// Takes a place for a connection of `source`, if one is free.
     pub(crate) fn try_enter(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
         let mut table = self.lock();
         let taken = table.slots.len() - table.free.len();
@@ -157,7 +163,7 @@ impl Places {
         Some(Place { places: self.clone(), slot, index })
     }
 
-    /// For how long a newcomer has waited with nobody to leave for it.
+    /// Time for which a newcomer has waited with nobody to leave for it; `None` while newcomers find a place.
     pub(crate) fn full_for(&self) -> Option<Duration> {
         let since = self.full_since.load(Ordering::Relaxed);
         (since > 0).then(|| Duration::from_millis(self.milliseconds(Instant::now()).saturating_sub(since)))
@@ -236,17 +242,17 @@ impl Places {
 }
 
 impl Place {
-    /// Its connection waits since then.
+    /// Marks the place as waiting since `since`.
     pub(crate) fn wait(&self, since: Instant) {
         self.slot.state.store(encode(self.places.milliseconds(since), false), Ordering::Relaxed);
     }
 
-    /// Part of a request has come.
+    /// Marks the place as beginning: part of a request has come.
     pub(crate) fn begin(&self, now: Instant) {
         self.slot.state.store(encode(self.places.milliseconds(now), true), Ordering::Relaxed);
     }
 
-    /// A request has come whole: the connection is not asked to leave until it waits again.
+    /// Marks the place as busy: a whole request has come. The connection is not asked to leave until it waits again.
     pub(crate) fn work(&self) {
         self.slot.state.store(BUSY, Ordering::Relaxed);
     }
@@ -257,7 +263,7 @@ impl Place {
         Stay(self.places.clone())
     }
 
-    /// Has its task woken when it is asked to leave. To be called by the task that then looks.
+    /// Registers the task of `cx`, to be woken when the connection is asked to leave.
     pub(crate) fn listen(&self, cx: &Context<'_>) {
         let mut waker = self.slot.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -265,12 +271,12 @@ impl Place {
         }
     }
 
-    /// Whether its connection is to leave.
+    /// True where the connection was asked to leave.
     pub(crate) fn is_asked(&self) -> bool {
         self.slot.state.load(Ordering::Relaxed) == ASKED
     }
 
-    /// Waits until its connection is to leave. Cancel safe.
+    /// Waits until the connection is asked to leave. Cancel safe.
     pub(crate) async fn asked(&self) {
         poll_fn(|cx| {
             self.listen(cx);
@@ -282,6 +288,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // The last search may have found this place, and nobody is left to be asked.
+        self.slot.state.store(BUSY, Ordering::Relaxed);
         let mut table = self.places.lock();
         if let Some(slot) = table.slots.get_mut(self.index) {
             *slot = None;
@@ -302,59 +310,6 @@ impl Drop for Stay {
     fn drop(&mut self) {
         self.0.lock().staying -= 1;
         self.0.left.notify_one();
-    }
-}
-
-/// Connections counted by source.
-#[derive(Debug)]
-pub(crate) struct Sources {
-    limit: usize,
-    held: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// One of a source's connections, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Ticket(Arc<Sources>, IpAddr);
-
-impl Sources {
-    /// So many connections for each source.
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, held: Mutex::default() })
-    }
-
-    /// Counts a connection of `source`; `None` where it has its number already.
-    pub(crate) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Ticket> {
-        let source = network_of(source);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.entry(source).or_default();
-        if *count >= self.limit {
-            return None;
-        }
-        *count += 1;
-        Some(Ticket(self.clone(), source))
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                held.remove(&self.1);
-            }
-        }
-    }
-}
-
-/// An IPv4 address, or the /64 of an IPv6 address: whoever has one of its addresses mostly has all.
-fn network_of(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

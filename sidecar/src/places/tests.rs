@@ -98,13 +98,14 @@ async fn who_stays_gives_the_place_back_and_counts_in_the_total() {
     drop(second);
 }
 
-#[test]
-fn a_source_has_its_number_of_connections_and_no_more() {
-    let sources = Sources::new(2);
-    let [one, two] = ["fd00::1", "fd00::2"].map(|ip| sources.enter(ip.parse().unwrap()));
-    assert!(one.is_some() && two.is_some());
-    assert!(sources.enter("fd00::3".parse().unwrap()).is_none(), "one /64 is one source");
-    assert!(sources.enter(A).is_some());
-    drop(one);
-    assert!(sources.enter("fd00::3".parse().unwrap()).is_some());
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_found_and_has_ended_is_not_asked() {
+    let places = Places::new(4, 4);
+    let mut held: Vec<_> = (0..4).map(|_| places.try_enter(A).unwrap()).collect();
+    tokio::time::advance(SOON).await;
+    let all: Vec<_> = held.iter().map(Some).collect();
+    assert_eq!(asked(&places, &all), Some(0), "all four are found");
+    held.drain(1..3);
+    assert_eq!(asked(&places, &[None, Some(&held[1])]), Some(1), "the fourth is the next that is left");
+    assert!(!places.ask(Instant::now()));
 }

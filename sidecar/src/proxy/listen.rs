@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //! - Strangers never take a peer's place: a connection gets one when it has shown the cluster's certificate.
-//! - Accepting on the peer port never waits for a peer, nor for a handshake.
+//! - Accepting on the peer port never waits for a handshake. It waits for peers only while all places of handshakes are
+//!   held by peers that have none of their own yet, which is [`HANDSHAKE_TIMEOUT`] at most.
 //! - A WebSocket gives its connection's place back, and takes one of the WebSockets'.
 
 use std::net::SocketAddr;
@@ -29,8 +30,9 @@ use crate::io::{Conn, Stream, tune};
 use crate::limits::Limits;
 use crate::metrics::Counted;
 use crate::origin::{Origin, Side};
-use crate::places::{Ages, Place, Places, Sources, Ticket};
+use crate::places::{Ages, Place, Places};
 use crate::shutdown::Stage;
+use crate::sources::{Sources, Ticket};
 use crate::throttle::Throttle;
 
 /// Longest wait for a peer's TLS handshake, and for its place.
@@ -192,12 +194,14 @@ async fn greet_peer(proxy: Arc<Proxy>, stream: TcpStream, peer: SocketAddr, hand
         }
         Err(_) => return proxy.metrics.count_failure("peer_tls"),
     };
-    drop(handshake);
+    // Held until the connection has its own place, so that few search for one, and the limits count their descriptors.
+    handshake.work();
     proxy.peers.note_heard(peer.ip());
     let Ok((place, held)) = timeout_at(deadline, enter(&proxy, Side::Peer, peer, None)).await else {
         proxy.metrics.refused.with_label_values(&["peer_limit"]).inc();
         return;
     };
+    drop(handshake);
     let stream = Stream::Tls(Box::new(stream.into()));
     serve(proxy, Conn::new(stream), Origin::of_sidecar(peer), place, held).await;
 }
