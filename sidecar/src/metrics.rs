@@ -227,8 +227,8 @@ impl Metrics {
             )?,
             evicted: d.counters(
                 "connections_evicted_total",
-                &["from"],
-                "Connections closed in favour of a new one at a limit: idle ones of clients and peers, unfinished TLS handshakes of peers, connections to the admin port.",
+                &["limit"],
+                "Connections closed in favour of a new one at a limit: client, peer (idle ones), handshake (unfinished TLS of peers), admin (the admin port).",
             )?,
             refused: d.counters(
                 "connections_refused_total",

@@ -41,7 +41,7 @@ async fn probes_are_answered_while_3000_connections_are_silent() {
     probes_are_answered(&sidecar, 20).await;
     let grown = sidecar.resident().saturating_sub(before);
     assert!(grown < MAX_GROWTH, "{grown} bytes");
-    let evicted = sidecar.metric("connections_evicted_total", &["from=\"admin\""]).await;
+    let evicted = sidecar.metric("connections_evicted_total", &["limit=\"admin\""]).await;
     assert!(evicted >= 3000 - 256, "{evicted}");
 }
 

@@ -51,7 +51,7 @@ async fn no_session_ends(strangers: usize, arguments: &[&str]) {
     assert_eq!(other.metric("owner_gone_total", &[]).await, 0);
     assert_eq!(other.metric("failures_total", &["cause=\"busy\""]).await, 0);
     assert!(other.forwarded().await >= 10 * SESSIONS as u64);
-    assert!(owner.metric("connections_evicted_total", &["from=\"handshake\""]).await > 0);
+    assert!(owner.metric("connections_evicted_total", &["limit=\"handshake\""]).await > 0);
     for flooder in flood {
         flooder.abort();
     }
