@@ -22,17 +22,17 @@ const BURST: f64 = 200.0;
 /// The budgets of all places in the code.
 #[derive(Debug, Default)]
 pub struct LogLimit {
-    budgets: Mutex<HashMap<Identifier, Budget>>,
+    budgets: Mutex<HashMap<Identifier, LineBudget>>,
     left_out: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Budget {
+struct LineBudget {
     lines: f64,
     at: Instant,
 }
 
-impl Budget {
+impl LineBudget {
     fn take(&mut self, now: Instant) -> bool {
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         self.lines = (self.lines + seconds * LINES_PER_SECOND).min(BURST);
@@ -57,7 +57,7 @@ impl LogLimit {
         }
         // As many entries as the code has places that log.
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        let budget = budgets.entry(metadata.callsite()).or_insert(Budget { lines: BURST, at: now });
+        let budget = budgets.entry(metadata.callsite()).or_insert(LineBudget { lines: BURST, at: now });
         let is_permitted = budget.take(now);
         if !is_permitted {
             self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_burst_is_written_and_then_so_many_lines_a_second() {
         let start = Instant::now();
-        let mut budget = Budget { lines: BURST, at: start };
+        let mut budget = LineBudget { lines: BURST, at: start };
         let mut written = |after: Duration| (0..1000).filter(|_| budget.take(start + after)).count();
         assert_eq!(written(Duration::ZERO), 200);
         assert_eq!(written(Duration::from_secs(1)), 50);
