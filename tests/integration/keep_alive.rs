@@ -218,6 +218,18 @@ async fn a_get_that_the_application_gives_up_on_is_not_sent_again_and_ends_no_re
 }
 
 #[tokio::test]
+async fn a_get_with_a_long_head_is_not_kept_to_be_sent_again() {
+    let (sidecar, app) = start("always").await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    let mut at_app = exchange(&mut client, &get("/before"), &app, None, OK).await;
+    client.send(format!("GET /x HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(4096))).await;
+    at_app.head().await;
+    drop(at_app);
+    assert_eq!(client.answer().await.status, 502);
+    app.nobody_came().await;
+}
+
+#[tokio::test]
 async fn a_get_on_a_new_connection_is_not_sent_again() {
     let (sidecar, app) = start("always").await;
     let mut client = Wire::connect(sidecar.place.clients()).await;

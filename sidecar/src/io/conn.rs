@@ -38,6 +38,12 @@ impl Conn {
         self.inbox.capacity()
     }
 
+    /// Frees room of the inbox that holds nothing.
+    pub(crate) fn shrink(&mut self) {
+        self.inbox.drain(..std::mem::take(&mut self.taken));
+        self.inbox.shrink_to_fit();
+    }
+
     /// Takes the first `count` bytes of the inbox away.
     pub(crate) fn take(&mut self, count: usize) {
         self.taken += count;

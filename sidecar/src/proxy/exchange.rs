@@ -257,6 +257,10 @@ impl<'c> Exchange<'c> {
             if self.client.inbox().len() >= self.request.max_ahead {
                 return Err(Failure::Flooded);
             }
+            if self.client.held() > self.request.max_ahead {
+                // Room that was made for the request's head.
+                self.client.shrink();
+            }
             match self.client.poll_fill(cx, self.request.max_ahead) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(read)) if read > 0 => {}

@@ -17,6 +17,12 @@ use crate::metrics::Metrics;
 use crate::origin::{Origin, Side};
 use crate::settings::Applied;
 
+/// Most bytes that a client may send ahead while it waits for an answer. Waiting has no limit in time, and these bytes
+/// are not charged to the budget.
+const MAX_AHEAD: usize = 16 * 1024;
+/// Longest head that is kept to be sent again, in bytes.
+const MAX_REPEATABLE_HEAD: usize = 4 * 1024;
+
 /// A request whose head has been read, in the state that sending it has reached.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -34,7 +40,7 @@ pub(super) struct Request {
     pub(super) max_ahead: usize,
     /// GET, HEAD and the like: a connection that has been idle for a while will do.
     pub(super) is_safe: bool,
-    /// Safe and without a body: the request can be sent again (RFC 9110 section 9.2.2).
+    /// Safe, without a body, and short: the request can be sent again (RFC 9110 section 9.2.2).
     pub(super) is_repeatable: bool,
     /// Nothing in the head lets the application end the exchange otherwise than the sidecar does.
     pub(super) allows_reuse: bool,
@@ -131,6 +137,7 @@ impl Request {
             reading,
             limits: heads.answered(way),
         };
+        let is_short = outbox.held() <= MAX_REPEATABLE_HEAD;
         let is_safe = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
         Ok(Self {
             outbox,
@@ -139,10 +146,10 @@ impl Request {
             asker: Asker::of(&head),
             ends_with_client: is_poll || head.websocket || origin.side == Side::Peer,
             is_safe,
-            is_repeatable: is_safe && head.framing == Framing::Empty,
+            is_repeatable: is_safe && is_short && head.framing == Framing::Empty,
             allows_reuse: !head.http_1_0 && !head.expects,
             session,
-            max_ahead: limits.bytes,
+            max_ahead: limits.bytes.min(MAX_AHEAD),
             way,
         })
     }
