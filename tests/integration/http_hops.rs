@@ -165,6 +165,22 @@ async fn a_websocket_asked_for_in_http_1_0_opens_here_and_forwarded() {
 }
 
 #[tokio::test]
+async fn a_websocket_asked_for_in_http_1_0_is_not_refused_in_chunks() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let _sidecar = Sidecar::start(&config, &place).await;
+    let mut client = Wire::connect(place.clients()).await;
+    let fields = "Host: app\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    client.send(format!("GET /x HTTP/1.0\r\n{fields}\r\n")).await;
+    let mut at_app = app.accept().await;
+    at_app.head().await;
+    at_app.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("transfer-encoding")), (502, None));
+}
+
+#[tokio::test]
 async fn a_target_may_name_the_default_port_of_its_scheme() {
     let (config, place) = (Config::new("enforce").await, Place::new());
     let _server = NodeServer::start("v4", place.app(), &[]).await;

@@ -141,6 +141,11 @@ impl Exchange<'_> {
         let next = match head.status {
             101 if rules.websocket => Phase::Switched(Messages::default()),
             101 => return Err(Failure::BadAnswer(Malformed::Syntax)),
+            // The upgrade was asked for in HTTP/1.1, and so may be refused in chunks. The client does not know them
+            // (RFC 9112 section 6.1).
+            _ if rules.websocket && rules.to_http_1_0 && head.framing == Framing::Chunked => {
+                return Err(Failure::BadAnswer(Malformed::TransferEncoding));
+            }
             100..200 => {
                 if *interim == INTERIM_MOST {
                     return Err(Failure::BadAnswer(Malformed::TooManyInterim));
