@@ -60,7 +60,7 @@ pub struct App {
     pub max_connections_per_source: Option<usize>,
     /// Descriptors that the process may open; `None` for any number.
     pub descriptors: Option<u64>,
-    /// Most bytes held for connections under backpressure; half of the memory limit if `None`.
+    /// Most bytes held for connections under backpressure; two fifths of the memory limit if `None`.
     pub max_buffered: Option<usize>,
     /// Limits of waiting for clients.
     pub timeouts: Timeouts,
@@ -120,7 +120,7 @@ impl App {
         let limits = Limits::fit(self.max_connections, self.max_websockets, self.descriptors);
         let (stopper, shutdown) = shutdown::channel(source.applied().close_window);
         let metrics = Arc::new(Metrics::new()?);
-        let (held, ended) = (metrics.held_bytes.clone(), metrics.held_ended.clone());
+        let (held, ended) = (metrics.buffered_bytes.clone(), metrics.buffered_ended.clone());
         let limit = self.max_buffered.unwrap_or_else(cgroup::default_budget);
         let proxy = Arc::new(Proxy {
             source,

@@ -11,11 +11,12 @@ const WITHOUT_LIMIT: usize = 256 << 20;
 /// Limits above this are none: v1 spells "no limit" as a number close to 2^63.
 const MAX_LIMIT: u64 = 1 << 50;
 
-/// Returns the bytes that may be held for connections under backpressure: half of the memory limit, or
-/// 256 MiB without one.
+/// Returns the bytes that may be held for connections under backpressure: two fifths of the memory
+/// limit, or 256 MiB without one.
 pub(crate) fn default_budget() -> usize {
     let limit = FILES.iter().find_map(|file| parse(&fs::read_to_string(file).ok()?));
-    limit.map_or(WITHOUT_LIMIT, |limit| limit / 2)
+    // With the quarter that may be held beyond the budget, this is half of the limit.
+    limit.map_or(WITHOUT_LIMIT, |limit| limit / 5 * 2)
 }
 
 fn parse(text: &str) -> Option<usize> {

@@ -115,8 +115,9 @@ pub struct RunArgs {
     max_connections_per_source: u32,
 
     /// Most memory held for connections that do not take what is sent to them, in MiB, an estimate of the
-    /// kernel's part included [default: half of the container's memory limit, 256 without one]. Above half of
-    /// it such connections end after 5 s in place of the stall timeout, above three quarters after 1 s.
+    /// kernel's part included [default: 40 % of the container's memory limit, 256 without one]. Above half of
+    /// it such connections end after 5 s in place of the stall timeout, above three quarters after 1 s. Beyond
+    /// it the oldest end first, and at 125 % of it also new ones.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_BUFFERED", value_name = "MIB",
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     max_buffered: Option<u32>,

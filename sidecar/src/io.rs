@@ -20,7 +20,7 @@ pub(crate) use budget::Budget;
 pub(crate) use conn::Conn;
 pub(crate) use deadline::Deadline;
 pub(crate) use outbox::Outbox;
-pub(crate) use stall::StallAlarm;
+pub(crate) use stall::{Stall, StallAlarm};
 pub(crate) use stream::{RECEIVE_BUFFER, Stream, tune};
 
 /// The size of the per-thread read buffer, in bytes: the most that one read returns.

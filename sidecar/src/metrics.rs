@@ -27,8 +27,8 @@ pub struct Metrics {
     failures: IntCounterVec,
     malformed: IntCounterVec,
     retries: IntCounterVec,
-    pub(crate) held_bytes: IntGauge,
-    pub(crate) held_ended: IntCounter,
+    pub(crate) buffered_bytes: IntGauge,
+    pub(crate) buffered_ended: IntCounter,
     pub(crate) connections: IntGaugeVec,
     pub(crate) connection_waits: IntCounterVec,
     pub(crate) evicted: IntCounterVec,
@@ -207,11 +207,11 @@ impl Metrics {
                 &["reason"],
                 "Requests sent again on a new connection. unsent: nothing of the request had been sent. unanswered: a GET, HEAD or OPTIONS met a connection that the application was closing.",
             )?,
-            held_bytes: d.gauge(
+            buffered_bytes: d.gauge(
                 "buffered_bytes",
                 "Memory held for connections under backpressure, an estimate of the kernel's part included.",
             )?,
-            held_ended: d.counter(
+            buffered_ended: d.counter(
                 "buffered_ended_total",
                 "Connections under backpressure that ended because the budget of --max-buffered ran short.",
             )?,

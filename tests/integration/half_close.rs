@@ -79,11 +79,11 @@ async fn a_half_closed_client_waits_no_longer_than_the_stall_timeout() {
         if gone {
             drop(client);
         } else {
-            assert_eq!(client.answer().await.status, 408);
+            assert_eq!(client.answer().await.status, 504);
         }
         server.ended().await;
     }
-    assert!(sidecar.metric("failures_total", &["cause=\"stalled\""]).await >= 1);
+    assert!(sidecar.metric("failures_total", &["cause=\"answer_stalled\""]).await >= 1);
 
     // Written to, it is noticed at once.
     let mut client = Wire::connect(place.clients()).await;

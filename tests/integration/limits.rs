@@ -89,3 +89,50 @@ async fn clients_that_do_not_read_end_when_the_budget_runs_short_and_others_are_
     drop(silent);
     eventually("nothing is held", async || held().await == 0).await;
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_complete_yet_is_not_charged() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start(&config, &place).await;
+    let mut client = Wire::connect(place.clients()).await;
+    client.send(get("/socket.io/?EIO=4&transport=polling")).await;
+    let mut server = app.accept().await;
+    server.head().await;
+    let packet = r#"0{"sid":"abc","upgrades":[],"pingInterval":1,"pingTimeout":1}"#;
+    let length = packet.len();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n0");
+    server.send(head).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(sidecar.metric("buffered_bytes", &[]).await, 0);
+    server.send(&packet[1..]).await;
+    assert!(client.answer().await.text().starts_with("0{"));
+}
+
+#[tokio::test]
+async fn a_request_that_waits_holds_little() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start(&config, &place).await;
+    let head = format!("GET /hang HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(30_000));
+    let mut open = Vec::new();
+    let mut before = 0;
+    for count in 0..220 {
+        if count == 20 {
+            before = sidecar.resident();
+        }
+        let mut client = Wire::connect(place.clients()).await;
+        // The beginning of another request comes with it.
+        client.send(format!("{head}GET /")).await;
+        let mut server = app.accept().await;
+        server.head().await;
+        open.push((client, server));
+    }
+    let grown = sidecar.resident().saturating_sub(before);
+    assert!(grown < 4 << 20, "200 requests hold {grown} bytes");
+
+    // Beyond 16 KiB a client that sends ahead is let go.
+    let (mut client, mut server) = open.pop().unwrap();
+    client.send("x".repeat(17_000)).await;
+    server.ended().await;
+}

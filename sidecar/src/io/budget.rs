@@ -6,7 +6,8 @@
 //! - The closer the budget comes to its end, the less patience connections meet that hold something: they end
 //!   after a shorter time without progress, and after a shorter time in which they never took all of it. So
 //!   slow readers cost themselves, also those that read a byte now and then.
-//! - Beyond the budget nothing more is held: the connection that would hold more ends.
+//! - Beyond the budget, the connections that have held bytes for longest end first. A connection that begins to hold
+//!   bytes is not ended for it until a quarter more than the budget is held. Nothing is held beyond this bound.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,12 @@ const KERNEL_BYTES: usize = 208 * 1024;
 /// Patience above half of the budget, and above three quarters of it.
 const HALF: Patience = Patience { progress: Duration::from_secs(5), drain: Duration::from_secs(30) };
 const THREE_QUARTERS: Patience = Patience { progress: Duration::from_secs(1), drain: Duration::from_secs(5) };
+/// Patience at the bound beyond the budget.
+const AT_BOUND: Patience = Patience { progress: Duration::from_secs(1), drain: Duration::from_secs(1) };
+
+/// Interval at which a connection that holds bytes looks at the budget, and the interval above three quarters of it.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL_UNDER_PRESSURE: Duration = Duration::from_millis(250);
 
 /// How long a connection may hold bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +64,22 @@ impl Budget {
         } else if held <= limit / 4 * 3 {
             HALF
         } else {
-            THREE_QUARTERS
+            // The more is held beyond the budget, the younger are the connections that end. So the oldest end first.
+            let excess = held.saturating_sub(limit) as f64 / (limit / 4).max(1) as f64;
+            let shrunk = (THREE_QUARTERS.drain - AT_BOUND.drain).mul_f64(excess.min(1.0));
+            Patience { drain: THREE_QUARTERS.drain - shrunk, ..THREE_QUARTERS }
         }
     }
 
-    /// True while nothing more may be held.
-    pub(super) fn is_exceeded(&self) -> bool {
-        self.0.held.load(Ordering::Relaxed) > self.0.limit
+    /// The interval at which a connection that holds bytes looks at the budget.
+    pub(super) fn look_interval(&self) -> Duration {
+        let is_under_pressure = self.0.held.load(Ordering::Relaxed) > self.0.limit / 4 * 3;
+        if is_under_pressure { LOOK_INTERVAL_UNDER_PRESSURE } else { LOOK_INTERVAL }
+    }
+
+    /// True while nothing more may be held: a quarter more than the budget is.
+    pub(super) fn is_at_bound(&self) -> bool {
+        self.0.held.load(Ordering::Relaxed) > self.0.limit.saturating_add(self.0.limit / 4)
     }
 
     /// Counts a connection that ends for the budget's sake.
@@ -127,20 +143,22 @@ pub(crate) mod tests {
         let budget = budget(8 * (KERNEL_BYTES + 1));
         let calm = budget.patience();
         let mut charges = Vec::new();
-        for count in 1..=9 {
+        for count in 1..=11 {
             let mut charge = Charge::none(&budget);
             charge.set(1);
             charges.push(charge);
             let expected = match count {
                 ..=4 => calm,
                 5..=6 => HALF,
-                _ => THREE_QUARTERS,
+                7..=8 => THREE_QUARTERS,
+                9 => Patience { drain: Duration::from_secs(3), ..THREE_QUARTERS },
+                _ => AT_BOUND,
             };
             assert_eq!(budget.patience(), expected, "{count}");
-            assert_eq!(budget.is_exceeded(), count == 9);
+            assert_eq!(budget.is_at_bound(), count == 11);
         }
         charges[0].set(0);
-        assert!(!budget.is_exceeded() && charges[0].is_none());
+        assert!(!budget.is_at_bound() && charges[0].is_none());
         drop(charges);
         assert_eq!((budget.patience(), budget.0.gauge.get()), (calm, 0));
     }

@@ -8,8 +8,14 @@ use tokio::time::Instant;
 use super::Deadline;
 use super::budget::{Budget, Charge};
 
-/// How often a connection that holds bytes looks at the budget.
-const LOOK: Duration = Duration::from_secs(1);
+/// Reason why an alarm comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stall {
+    /// Nothing has moved for too long.
+    NoProgress,
+    /// The budget ran short.
+    Budget,
+}
 
 /// A clock for one direction of a connection. It costs nothing while nothing is under way: no timer
 /// exists then, no room is kept for one, and the time is not asked for.
@@ -35,7 +41,7 @@ impl StallAlarm {
     }
 
     /// Ready when something has been under way for `limit` without any progress, or when the budget no longer
-    /// has room for the `held` bytes.
+    /// has room for the `held` bytes, which wait for a reader.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -43,7 +49,7 @@ impl StallAlarm {
         held: usize,
         limit: Duration,
         budget: &Budget,
-    ) -> Poll<()> {
+    ) -> Poll<Stall> {
         if !under_way {
             self.0 = None;
             return Poll::Pending;
@@ -54,40 +60,41 @@ impl StallAlarm {
             Box::new(Armed { progressed: now, holding: now, looked: now, charge, deadline })
         });
         if held > 0 && armed.charge.is_none() {
-            if budget.is_exceeded() {
+            if budget.is_at_bound() {
                 budget.count_ended();
-                return Poll::Ready(());
+                return Poll::Ready(Stall::Budget);
             }
             armed.holding = Instant::now();
             armed.looked = armed.holding;
         }
         armed.charge.set(held);
-        armed.deadline.set(armed.next_look(limit));
+        armed.deadline.set(armed.next_look(limit, budget));
         while armed.deadline.poll(cx).is_ready() {
             let now = Instant::now();
             if now >= armed.progressed + limit {
-                return Poll::Ready(());
+                return Poll::Ready(Stall::NoProgress);
             }
             if armed.is_out_of_patience(now, budget) {
                 budget.count_ended();
-                return Poll::Ready(());
+                return Poll::Ready(Stall::Budget);
             }
             armed.looked = now;
-            armed.deadline.set(armed.next_look(limit));
+            armed.deadline.set(armed.next_look(limit, budget));
         }
         Poll::Pending
     }
 }
 
 impl Armed {
-    fn next_look(&self, timeout: Duration) -> Instant {
+    fn next_look(&self, timeout: Duration, budget: &Budget) -> Instant {
         let stalled = self.progressed + timeout;
-        if self.charge.is_none() { stalled } else { stalled.min(self.looked + LOOK) }
+        if self.charge.is_none() { stalled } else { stalled.min(self.looked + budget.look_interval()) }
     }
 
     fn is_out_of_patience(&self, now: Instant, budget: &Budget) -> bool {
         let patience = budget.patience();
-        let is_stalled = now.duration_since(self.progressed) >= patience.progress;
+        // Time before the bytes came does not count.
+        let is_stalled = now.duration_since(self.progressed.max(self.holding)) >= patience.progress;
         !self.charge.is_none() && (is_stalled || now.duration_since(self.holding) >= patience.drain)
     }
 }
@@ -96,6 +103,7 @@ impl Armed {
 mod tests {
     use super::*;
     use crate::io::budget::tests::budget;
+    use prometheus::{IntCounter, IntGauge};
     use std::future::poll_fn;
 
     const LIMIT: Duration = Duration::from_secs(60);
@@ -155,14 +163,88 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn beyond_the_budget_nothing_more_is_held() {
-        let budget = budget(200_000);
-        let (mut first, mut second) = (StallAlarm::default(), StallAlarm::default());
+    async fn a_quarter_beyond_the_budget_nothing_more_is_held() {
+        // Two connections are more than the budget, three more than its bound.
+        let budget = budget(400_000);
+        let mut alarms = [const { StallAlarm(None) }; 5];
+        let held = [1, 1, 100_000, 1, 0];
         // The last one holds nothing, and waits as ever.
-        let mut third = StallAlarm::default();
-        for (alarm, held, comes) in [(&mut first, 1, false), (&mut second, 1, true), (&mut third, 0, false)] {
+        let comes = [false, false, false, true, false];
+        for ((alarm, held), comes) in alarms.iter_mut().zip(held).zip(comes) {
             let come = poll_fn(|cx| Poll::Ready(alarm.poll(cx, true, held, LIMIT, &budget))).await;
-            assert_eq!(come.is_ready(), comes);
+            assert_eq!(come, if comes { Poll::Ready(Stall::Budget) } else { Poll::Pending });
         }
+    }
+
+    /// Bytes that one [`Holder`] is charged.
+    const ONE: i64 = 208 * 1024 + 1;
+
+    /// A budget for 100 holders, and its gauge.
+    fn room_for_a_hundred() -> (Budget, IntGauge) {
+        let gauge = IntGauge::new("held", "held").unwrap();
+        let limit = usize::try_from(100 * ONE).unwrap();
+        (Budget::new(limit, gauge.clone(), IntCounter::new("ended", "ended").unwrap()), gauge)
+    }
+
+    /// A connection that holds bytes, takes some of them all the time, and has begun then.
+    struct Holder(StallAlarm, Instant);
+
+    impl Holder {
+        fn new() -> Self {
+            Self(StallAlarm::default(), Instant::now())
+        }
+
+        async fn comes(&mut self, budget: &Budget) -> bool {
+            self.0.progress();
+            poll_fn(|cx| Poll::Ready(self.0.poll(cx, true, 1, LIMIT, budget))).await.is_ready()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_the_budget_newcomers_survive_and_those_end_that_have_held_longest() {
+        let (budget, gauge) = room_for_a_hundred();
+        // 40 a second take a byte now and then. 10 a second take everything within 300 ms.
+        let (mut slow, mut honest) = (Vec::new(), Vec::new());
+        let mut most = 0;
+        for _ in 0..300 {
+            slow.extend((0..4).map(|_| Holder::new()));
+            honest.push(Holder::new());
+            honest.retain(|holder| holder.1.elapsed() < Duration::from_millis(300));
+            let mut left = Vec::new();
+            for mut holder in slow.drain(..) {
+                if !holder.comes(&budget).await {
+                    left.push(holder);
+                } else {
+                    assert!(holder.1.elapsed() >= 2 * SECOND, "{:?}", holder.1.elapsed());
+                }
+            }
+            slow = left;
+            for holder in &mut honest {
+                assert!(!holder.comes(&budget).await, "after {:?}", holder.1.elapsed());
+            }
+            most = most.max(gauge.get() / ONE);
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!((101..=125).contains(&most), "{most}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_holds_a_quarter_more_than_the_budget_at_most() {
+        let (budget, gauge) = room_for_a_hundred();
+        let mut holders: Vec<Holder> = Vec::new();
+        for _ in 0..100 {
+            holders.extend((0..50).map(|_| Holder::new()));
+            let mut left = Vec::new();
+            for mut holder in holders.drain(..) {
+                if !holder.comes(&budget).await {
+                    left.push(holder);
+                }
+                assert!(gauge.get() <= 126 * ONE, "{}", gauge.get() / ONE);
+            }
+            holders = left;
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        drop(holders);
+        assert_eq!(gauge.get(), 0);
     }
 }

@@ -32,7 +32,7 @@ use socketio_sidecar_core::websocket::Messages;
 
 use super::Timeouts;
 use super::request::Request;
-use crate::io::{Budget, Conn, Outbox, StallAlarm, Stream};
+use crate::io::{Budget, Conn, Outbox, Stall, StallAlarm, Stream};
 use crate::shutdown::{Shutdown, Stage};
 use answer::Phase;
 
@@ -72,7 +72,7 @@ pub(super) enum Failure {
     Unanswered(io::Error),
     /// The client closed its connection, or it broke.
     ClientGone,
-    /// The client has sent more than the length of a head of further requests behind this one.
+    /// The client has sent too much of further requests behind this one.
     Flooded,
     /// The client's body is malformed.
     BadRequest(Malformed),
@@ -80,8 +80,12 @@ pub(super) enum Failure {
     Broken(io::Error),
     /// The answer is malformed.
     BadAnswer(Malformed),
-    /// No progress for too long.
+    /// The request's body has stopped coming.
     Stalled,
+    /// The request is not taken, or its answer is not given or not taken, for too long.
+    AnswerStalled,
+    /// Bytes that wait for a reader found no more room in the budget.
+    OverBudget,
     /// The request's body took too long in all.
     BodyTimeout,
 }
@@ -289,19 +293,24 @@ impl<'c> Exchange<'c> {
         let answering = !self.to_client.is_empty() || self.phase.is_collecting() || self.half_closed;
         let Timeouts { stall, body, .. } = *self.timeouts;
         let budget = self.budget;
-        let held = if sending { self.request.outbox.held() + self.client.held() } else { 0 };
+        // Charged only while bytes wait for a reader: not while more is to come of what is read whole.
+        let waits = sending && !self.request.outbox.is_empty();
+        let held = if waits { self.request.outbox.held() + self.client.held() } else { 0 };
         let request = self.request_alarm.poll(cx, sending, held, stall, budget);
-        let held = if answering { self.to_client.held() + self.onward.held() } else { 0 };
+        let is_held = !self.to_client.is_empty();
+        let held = if is_held { self.to_client.held() + self.onward.held() } else { 0 };
         let answer = self.answer_alarm.poll(cx, answering, held, stall, budget);
         let has_body = self.request_refused.is_none() && !self.request.body.is_complete();
         if self.body_alarm.poll(cx, has_body, 0, body, budget).is_ready() {
             return Poll::Ready(Err(Failure::BodyTimeout));
         }
-        if request.is_ready() || answer.is_ready() {
-            Poll::Ready(Err(Failure::Stalled))
-        } else {
-            Poll::Pending
-        }
+        let failure = match (request, answer) {
+            (Poll::Pending, Poll::Pending) => return Poll::Pending,
+            (Poll::Ready(Stall::Budget), _) | (_, Poll::Ready(Stall::Budget)) => Failure::OverBudget,
+            (Poll::Ready(Stall::NoProgress), _) if !waits => Failure::Stalled,
+            _ => Failure::AnswerStalled,
+        };
+        Poll::Ready(Err(failure))
     }
 }
 

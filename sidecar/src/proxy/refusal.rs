@@ -33,8 +33,12 @@ pub(super) enum Refusal {
     BodyTimeout,
     /// The head of the application's answer is beyond its limits.
     AnswerHeadTooLarge,
-    /// Nothing moved for too long while the request's body or its answer was under way.
+    /// The request's body has stopped coming.
     Stalled,
+    /// The application has stopped taking the request or giving its answer.
+    AnswerStalled,
+    /// The budget for bytes that wait for a reader ran short.
+    OverBudget,
 }
 
 impl Refusal {
@@ -55,6 +59,8 @@ impl Refusal {
             Self::BadGateway => "bad_gateway",
             Self::BodyTimeout => "body_timeout",
             Self::Stalled => "stalled",
+            Self::AnswerStalled => "answer_stalled",
+            Self::OverBudget => "budget",
         }
     }
 
@@ -93,8 +99,12 @@ impl Refusal {
             Self::BodyTimeout => {
                 ("408 Request Timeout", TEXT, "the request's body took too long\n".to_owned())
             }
-            Self::Stalled => {
-                ("408 Request Timeout", TEXT, "the request or its answer stopped coming\n".to_owned())
+            Self::Stalled => ("408 Request Timeout", TEXT, "the request's body stopped coming\n".to_owned()),
+            Self::AnswerStalled => {
+                ("504 Gateway Timeout", TEXT, "the application's answer stopped coming\n".to_owned())
+            }
+            Self::OverBudget => {
+                ("503 Service Unavailable", TEXT, "too much waits for slow connections\n".to_owned())
             }
         };
         let mut answer =
@@ -171,6 +181,8 @@ mod tests {
             Refusal::BadGateway,
             Refusal::BodyTimeout,
             Refusal::Stalled,
+            Refusal::AnswerStalled,
+            Refusal::OverBudget,
         ] {
             let answer = refusal.render(&Asker::default());
             let end = find_head_end(answer.as_bytes(), 0, MAX_HEAD).unwrap().unwrap();

@@ -294,6 +294,8 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
         }
         Failure::BadRequest(why) => Some(Refusal::Malformed(*why)),
         Failure::Stalled => Some(Refusal::Stalled),
+        Failure::AnswerStalled => Some(Refusal::AnswerStalled),
+        Failure::OverBudget => Some(Refusal::OverBudget),
         Failure::BodyTimeout => Some(Refusal::BodyTimeout),
         Failure::BadAnswer(why) => {
             proxy.metrics.count_malformed(way.label());

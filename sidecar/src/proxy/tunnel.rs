@@ -25,7 +25,7 @@ use socketio_sidecar_core::websocket::Messages;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::io::{Budget, Conn, Outbox, READ_SIZE, StallAlarm, Stream};
+use crate::io::{Budget, Conn, Outbox, READ_SIZE, Stall, StallAlarm, Stream};
 
 /// Who ended a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +249,7 @@ impl Direction {
         }
     }
 
-    fn poll_stalled(&mut self, limit: Duration, budget: &Budget, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_stalled(&mut self, limit: Duration, budget: &Budget, cx: &mut Context<'_>) -> Poll<Stall> {
         let waits = !self.outbox.is_empty();
         let held = if waits { self.outbox.held() } else { 0 };
         self.alarm.poll(cx, self.broken || waits, held, limit, budget)
