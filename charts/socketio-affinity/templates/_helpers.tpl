@@ -131,6 +131,11 @@ Expects a dict of is, was and free, an expression in k.
 {{- join ", " $names -}}
 {{- end }}
 
+{{/* Values that those annotations may get: no quotes, semicolons, braces (but of variables) or new lines. */}}
+{{- define "socketio-affinity.plainValue" -}}
+^([A-Za-z0-9_$./:~ -]|[$][{][A-Za-z0-9_]+[}])*$
+{{- end }}
+
 {{/* Annotations of what checks before an uninstallation; nothing of it is left. Expects the weight. */}}
 {{- define "socketio-affinity.uninstallHook" -}}
 helm.sh/hook: pre-delete

@@ -384,6 +384,18 @@ fn the_operator_can_take_over_a_service_and_an_ingress_and_change_nothing_else_o
             "may set only annotations of session affinity",
         ),
         (
+            "a value with text for nginx",
+            json!({"metadata": {"annotations": {
+                "nginx.ingress.kubernetes.io/proxy-next-upstream": "error; } location /x { return 200;",
+            }}}),
+            "may set only plain values",
+        ),
+        (
+            "a value of two lines",
+            json!({"metadata": {"annotations": {"nginx.ingress.kubernetes.io/upstream-hash-by": "$host\nx"}}}),
+            "may set only plain values",
+        ),
+        (
             "a snippet",
             json!({"metadata": {"annotations": {snippet: "return 200 $http_authorization;"}}}),
             "may write only its own configuration-snippet",
@@ -430,6 +442,8 @@ fn the_operator_can_take_over_a_service_and_an_ingress_and_change_nothing_else_o
     };
     let take = annotate("3600", &json!("$client_ip"), &json!(ours), &json!("{}"));
     merge("ingress", "front", &take, false).unwrap();
+    merge("ingress", "front", &annotate("60", &json!("${host}-$uri"), &json!(ours), &json!("{}")), true)
+        .unwrap();
     let back = annotate("60", &Value::Null, &Value::Null, &Value::Null);
     merge("ingress", "front", &back, false).unwrap();
     assert_eq!(seen("ingress", "front"), ingress_was);

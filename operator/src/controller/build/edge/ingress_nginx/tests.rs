@@ -161,4 +161,12 @@ fn the_admission_policy_knows_every_annotation_and_the_snippet() {
     let written: std::collections::BTreeSet<_> =
         written.map(|name| name.strip_prefix(PREFIX).unwrap().to_owned()).collect();
     assert_eq!(known, written);
+    // A class of characters is enough for all that is written; variables in braces are for what users have.
+    let plain = helpers.lines().find(|line| line.starts_with("^([A-Za-z0-9_$./:~ -]|")).unwrap();
+    assert!(plain.ends_with(")*$"), "{plain}");
+    let snippet = format!("{PREFIX}configuration-snippet");
+    for (name, value) in forms().into_iter().flat_map(|(_, program)| program.annotations) {
+        let is_plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "_$./:~ -".contains(c));
+        assert!(is_plain || name == snippet, "{name}: {value}");
+    }
 }
