@@ -86,7 +86,7 @@ struct Slot {
     source: IpAddr,
 }
 
-/// One connection's place, until it is dropped.
+/// Place of a connection, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Arc<Places>,

@@ -35,7 +35,7 @@ impl UpstreamConn {
     }
 }
 
-/// Why no connection can be made that has nothing to do with the other side: no descriptors, no ports.
+/// True where this pod is short of something: descriptors, ports or memory. The other side has nothing to do with it.
 pub(crate) fn is_own_shortage(error: &io::Error) -> bool {
     // EMFILE, ENFILE, ENOBUFS, ENOMEM have no kind of their own.
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)

@@ -16,8 +16,10 @@
 //!   breaks or takes too long follows an accepted connection, so its pod is alive.
 //! - No request waits longer than [`MAX_CONNECT_TIME`] for a connection, its turn to dial included.
 
+mod dial_turn;
+mod failure;
+
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +30,6 @@ use rustls::pki_types::ServerName;
 use socketio_sidecar_core::config::peer_name;
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
 use socketio_sidecar_core::reuse::ReuseLimits;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
@@ -36,6 +37,10 @@ use super::pool::Pool;
 use super::{UpstreamConn, is_own_shortage};
 use crate::io::{Conn, Stream, tune};
 use crate::settings::Applied;
+use dial_turn::{DialTurn, Dials};
+use failure::Lost;
+
+pub(crate) use failure::{OwnerGone, PeerFailure};
 
 /// Longest wait for a TCP connection. Lost SYNs are repeated after 1 s, so that two of them have had
 /// time to be answered; and it is well within an Engine.IO pingTimeout (20 s).
@@ -50,11 +55,9 @@ const MAX_CONNECT_TIME: Duration = Duration::from_secs(14);
 /// Wait between two attempts, which doubles with each up to the second.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Most connections to one pod that are being made at the same time: few beside the handshakes that the peer has places for.
-const MAX_DIALS: usize = 16;
 /// Most addresses of which it is known when they were heard last.
 const MAX_HEARD: usize = 4096;
-/// How long an idle connection is kept: less than [`crate::proxy`] keeps one that a peer opened.
+/// Time for which an idle connection is kept: less than [`crate::proxy`] keeps one that a peer opened.
 const KEEP: Duration = Duration::from_secs(45);
 /// Most connections that are being made ahead of a request.
 const MAX_AHEAD: usize = 16;
@@ -63,77 +66,10 @@ const REMEMBER: Duration = Duration::from_secs(2);
 /// Most pods that are remembered as gone or busy.
 const MAX_REMEMBERED: usize = 1024;
 
-/// One pod, as tags name it.
+/// Name of a pod in tags.
 type PodKey = (IpAddr, PodDigest);
 
-/// Why an owner cannot be reached, and its sessions are over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OwnerGone {
-    /// Nobody listens there.
-    Refused,
-    /// Nobody answers there, or there is no way to it.
-    Unreachable,
-    /// Somebody else is there: another pod, another cluster, or no sidecar at all.
-    Identity,
-}
-
-impl OwnerGone {
-    /// For metrics and logs.
-    pub(crate) const fn reason(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::Identity => "identity",
-        }
-    }
-}
-
-impl fmt::Display for OwnerGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason())
-    }
-}
-
-/// Why there is no connection to a peer. Nothing was sent.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PeerFailure {
-    #[error("the owner is gone: {0}")]
-    Gone(OwnerGone),
-    #[error("this sidecar cannot open another connection: {0}")]
-    Own(io::Error),
-    #[error("the owner is alive and cannot be reached: {0}")]
-    Busy(io::Error),
-}
-
-/// State of a pod to which no connection could be made.
-#[derive(Debug, Clone, Copy)]
-enum Lost {
-    Gone(OwnerGone),
-    Busy,
-}
-
-impl Lost {
-    /// State of the pod after `failure`; `None` where the failure says nothing about the pod.
-    fn after(failure: &PeerFailure) -> Option<Self> {
-        match failure {
-            PeerFailure::Gone(gone) => Some(Self::Gone(*gone)),
-            PeerFailure::Busy(_) => Some(Self::Busy),
-            PeerFailure::Own(_) => None,
-        }
-    }
-
-    fn failure(self) -> PeerFailure {
-        match self {
-            Self::Gone(gone) => PeerFailure::Gone(gone),
-            Self::Busy => PeerFailure::Busy(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "another request has just tried in vain",
-            )),
-        }
-    }
-}
-
-/// Why one attempt to connect has failed.
+/// Failure of a single attempt to connect.
 enum Attempt {
     Failed(PeerFailure),
     /// Nobody answered, or there is no way.
@@ -150,9 +86,8 @@ pub(crate) struct Peers {
     pool: Pool<PodKey>,
     /// Pods to which no connection could be made, each until its entry ends.
     lost: Mutex<HashMap<PodKey, (Instant, Lost)>>,
-    /// Permits for making connections to a pod, while some are being made or waited for.
-    dials: Mutex<HashMap<PodKey, Arc<Semaphore>>>,
-    /// When a peer at this address last answered, or proved to be one.
+    dials: Dials,
+    /// Time at which a peer at this address last answered, or proved to be a peer.
     heard: Mutex<HashMap<IpAddr, Instant>>,
     /// Pods to which a connection is being made ahead.
     ahead: Mutex<HashSet<PodKey>>,
@@ -168,7 +103,7 @@ impl Peers {
             stall,
             pool: Pool::new(ReuseLimits::trusting(), idle),
             lost: Mutex::default(),
-            dials: Mutex::default(),
+            dials: Dials::default(),
             heard: Mutex::default(),
             ahead: Mutex::default(),
             connects_ahead,
@@ -352,33 +287,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One of the connections to a pod that are being made.
-struct DialTurn<'d> {
-    dials: &'d Mutex<HashMap<PodKey, Arc<Semaphore>>>,
-    key: PodKey,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl<'d> DialTurn<'d> {
-    /// Waits for the turn. Cancel safe.
-    async fn wait(dials: &'d Mutex<HashMap<PodKey, Arc<Semaphore>>>, key: PodKey) -> Self {
-        // Its permit is given back where this future is dropped as well.
-        let mut turn = Self { dials, key, permit: None };
-        let permits = {
-            let mut dials = dials.lock().unwrap_or_else(PoisonError::into_inner);
-            dials.entry(key).or_insert_with(|| Arc::new(Semaphore::new(MAX_DIALS))).clone()
-        };
-        turn.permit = permits.acquire_owned().await.ok();
-        turn
-    }
-}
-
-impl Drop for DialTurn<'_> {
-    fn drop(&mut self) {
-        self.permit = None;
-        let mut dials = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
-        if dials.get(&self.key).is_some_and(|permits| Arc::strong_count(permits) == 1) {
-            dials.remove(&self.key);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
