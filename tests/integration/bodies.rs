@@ -5,6 +5,8 @@ use std::time::Duration;
 use support::harness::{
     Config, NodeServer, Place, Polling, Scripted, Sidecar, Wire, client, eventually, get,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const MIB: usize = 1 << 20;
 
@@ -182,6 +184,28 @@ async fn a_body_that_stops_coming_ends_after_the_stall_timeout() {
     assert_eq!(at_app.rest().await, b"abc");
     eventually("it is counted", async || sidecar.metric("failures_total", &["cause=\"stalled\""]).await == 1)
         .await;
+}
+
+#[tokio::test]
+async fn a_body_that_the_application_does_not_take_is_no_fault_of_the_client() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--stall-timeout", "1"]).await;
+    let stream = TcpStream::connect(place.clients()).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let sending = tokio::spawn(async move {
+        let head = format!("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 64 * MIB);
+        write.write_all(head.as_bytes()).await.unwrap();
+        // Ends when the sidecar closes.
+        let _ = write.write_all(&vec![b'x'; 64 * MIB]).await;
+    });
+    let mut at_app = app.accept().await;
+    at_app.head().await;
+    let mut status = [0; 12];
+    read.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 504");
+    assert_eq!(sidecar.metric("failures_total", &["cause=\"answer_stalled\""]).await, 1);
+    sending.abort();
 }
 
 /// Linux's own timeout for unacknowledged data also ends connections whose other side lives and does not

@@ -253,9 +253,8 @@ impl<'c> Exchange<'c> {
         Ok(progress)
     }
 
-    /// Notices when the client goes away while it waits. What it says meanwhile, the beginning of its
-    /// next request, is kept, up to the length of a head. Beyond that it could no longer be noticed that
-    /// it goes, so such a client is let go itself.
+    /// Notices when the client goes away while it waits. The beginning of the client's next request is kept,
+    /// up to `max_ahead` bytes. Beyond them the end of the client could not be noticed, and so the client is let go.
     fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         while self.request.body.is_complete() && !self.phase.is_over() && !self.half_closed {
             if self.client.inbox().len() >= self.request.max_ahead {

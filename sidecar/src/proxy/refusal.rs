@@ -100,9 +100,11 @@ impl Refusal {
                 ("408 Request Timeout", TEXT, "the request's body took too long\n".to_owned())
             }
             Self::Stalled => ("408 Request Timeout", TEXT, "the request's body stopped coming\n".to_owned()),
-            Self::AnswerStalled => {
-                ("504 Gateway Timeout", TEXT, "the application's answer stopped coming\n".to_owned())
-            }
+            Self::AnswerStalled => (
+                "504 Gateway Timeout",
+                TEXT,
+                "the application stopped taking the request or answering\n".to_owned(),
+            ),
             Self::OverBudget => {
                 ("503 Service Unavailable", TEXT, "too much waits for slow connections\n".to_owned())
             }
