@@ -1,4 +1,6 @@
 //! Strangers open connections and are silent, on each port. Everybody else is served.
+//!
+//! The tests here run one after the other ([`alone`]): each has thousands of connections, and some measure time.
 
 mod admin;
 mod clients;
@@ -7,9 +9,21 @@ mod log;
 mod peers;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// How long kubelet waits for the answer to a probe of a sidecar.
+const PROBE: Duration = Duration::from_secs(2);
+/// Held by the one test that runs.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// Waits until no other test of this module runs.
+async fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().await
+}
 
 /// Lets this process open as many descriptors as it may.
 fn raise_descriptor_limit() {

@@ -7,10 +7,11 @@ use support::harness::{Config, NodeServer, Place, Polling, Scripted, Sidecar, Wi
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{raise_descriptor_limit, stranger};
+use super::{PROBE, alone, raise_descriptor_limit, stranger};
 
 #[tokio::test]
 async fn probes_and_peers_are_answered_when_clients_take_all_descriptors_they_can_get() {
+    let _alone = alone().await;
     let (config, place, other) = (Config::new("enforce").await, Place::new(), Place::new());
     let _server = NodeServer::start("v4", place.app(), &[]).await;
     let mut sidecar = Sidecar::start_with_descriptors(&config, &place, 256, &[]).await;
@@ -26,13 +27,15 @@ async fn probes_and_peers_are_answered_when_clients_take_all_descriptors_they_ca
         let _ = wire.try_send(get("/socket.io/?EIO=4&transport=polling")).await;
         hanging.push(wire);
     }
+    let mut late = Vec::new();
     for _ in 0..10 {
         let started = Instant::now();
         assert_eq!(ask(place.admin(), &get("/livez")).await.status, 200);
         let readyz = ask(place.admin(), &get("/readyz")).await;
         assert!(readyz.status == 200 || readyz.text().contains("--max-connections"), "{readyz:?}");
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        late.extend(Some(started.elapsed()).filter(|taken| *taken >= 2 * PROBE));
     }
+    assert!(late.len() <= 1, "two probes take longer than kubelet waits: {late:?}");
     assert_eq!(session.echo(other.place.clients(), "x").await, r#"["x"]"#, "through a peer");
     let lines = sidecar.process.lines();
     let errors = lines.iter().filter(|line| line.contains("cannot accept connections")).count();
@@ -41,6 +44,7 @@ async fn probes_and_peers_are_answered_when_clients_take_all_descriptors_they_ca
 
 #[tokio::test]
 async fn a_storm_of_500_connections_waits_for_nothing() {
+    let _alone = alone().await;
     raise_descriptor_limit();
     let (config, place) = (Config::new("enforce").await, Place::new());
     let _app = Scripted::bind(place.app()).await;

@@ -2,8 +2,11 @@
 
 use support::harness::{Config, Place, Sidecar, Wire, eventually, get};
 
+use super::alone;
+
 #[tokio::test]
 async fn what_requests_cause_is_bounded_and_counted() {
+    let _alone = alone().await;
     let (config, place) = (Config::new("enforce").await, Place::new());
     // Nobody listens at the application's address, so that each request has its line.
     let mut sidecar = Sidecar::start(&config, &place).await;
