@@ -5,6 +5,7 @@
 //! | [`run`] | a run: programs, rates, rounds, probes |
 //! | [`measure`] | one measurement, and what its numbers mean |
 //! | [`work`] | what clients do; [`subject`] what it is done to; [`programs`] where that comes from |
+//! | [`warm_up`] | what sidecars need before they are measured |
 //! | [`rig`] | clients and application in one loop on one core; [`wire`] what they say |
 //! | [`probe`] | memory, system calls, instructions |
 //! | [`system`] | whole systems, with real Socket.IO servers and clients |
@@ -30,6 +31,7 @@ mod scale;
 mod sessions;
 mod subject;
 mod system;
+mod warm_up;
 mod wire;
 mod work;
 

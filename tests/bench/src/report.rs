@@ -80,6 +80,8 @@ const METHOD: &str = "
 - In each round everything is started afresh and measured in turn, forwards and backwards, beginning with another one
   each time. A round's number is of all its turns together. They are short, so that a machine that gets slower for some
   seconds gets slower for all.
+- Sidecars get real requests for about 25 s after each start before anything counts. Until then they use a connection to
+  the application again only as far as the application was seen to keep it. At rest is before that.
 - A goal is this project's own, and met where the median is. The median of the rounds' ratios is not the ratio of two
   medians, since a round is slow or fast for all: compare within it.
 - The clients never sleep while they measure, so that no proxy pays for waking them, which it would do as often as

@@ -10,7 +10,7 @@
 //! | step | is |
 //! | --- | --- |
 //! | at rest | before any client |
-//! | used | after local hits, so that connections alone are what comes next |
+//! | used | after a warm-up and local hits, so that connections alone are what comes next |
 //! | local hits, forwarded hits | one request at a time, so that the load is the same for both; forwarded ones to one owner, and to the next one each time, so that none finds its connection in the caches |
 //! | connected | a session of every other one was forwarded, and every other one has forwarded a session of this one's |
 //! | a crowd | [`CROWD`] polls of all other owners wait at the same time, and are answered |
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rig::Rig;
 use crate::subject::Ground;
+use crate::warm_up::warm_up;
 pub(crate) use look::Look;
 pub(crate) use world::Running;
 
@@ -106,8 +107,12 @@ pub(crate) fn look(
         running.push(Running::start(rig, ground, *world)?);
     }
     rig.rest(Duration::from_secs(1))?;
+    let mut resting = Vec::new();
     for world in &running {
-        let (threads, at_rest) = (world.threads()?, world.look(rig)?);
+        resting.push((world.threads()?, world.look(rig)?));
+    }
+    warm_up(rig, &running.iter().map(Running::cold).collect::<Result<Vec<_>>>()?)?;
+    for (world, (threads, at_rest)) in running.iter().zip(resting) {
         world.local(rig, counted)?;
         let used = world.look(rig)?;
         // What is not looked at yet is filled in below; nothing is returned unless all is.

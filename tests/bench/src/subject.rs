@@ -18,6 +18,9 @@ use crate::cores::Cores;
 use crate::interrupt;
 use crate::procfs::{self, Ticks};
 use crate::programs::{Peer, Program};
+use crate::sessions::Sessions;
+use crate::warm_up::Cold;
+use crate::work::Work;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +105,18 @@ impl Ground {
         self.descriptors.saturating_sub(200) / 2
     }
 
+    /// The numbers of WebSockets that `subject` can have at once, ascending. A sidecar fits its limits to the
+    /// descriptors (`sidecar/src/limits.rs`): some 600 are kept back, and a connection takes two. Clients get
+    /// three quarters of the rest and peers one, and half of each is left to requests. A forwarded WebSocket
+    /// comes from a peer.
+    pub(crate) fn websockets(&self, subject: Subject) -> Vec<usize> {
+        let from_peers = (self.descriptors.saturating_sub(600) / 2 / 4 / 2).max(1);
+        match subject {
+            Subject::Forwarded => vec![from_peers],
+            _ => vec![from_peers, 3 * from_peers],
+        }
+    }
+
     /// An address of this run. Subjects have those whose third byte is below 16.
     pub(crate) fn ip(&self, third: u8, fourth: u8) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(127, self.network, third, fourth))
@@ -144,6 +159,18 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// What a sidecar's warm-up needs, where this is one.
+    pub(crate) fn cold(&self, sessions: &Sessions) -> Option<Cold> {
+        match self.subject {
+            Subject::Direct | Subject::Peer(_) => None,
+            _ => Some(Cold {
+                entry: self.entry,
+                script: Work::PollSmall.script(&self.entry.to_string(), &sessions.sids),
+                admin: SocketAddr::new(self.owner.ip(), ours::ADMIN),
+            }),
+        }
+    }
+
     /// The CPU time of all its processes.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
         let mut total = Duration::ZERO;

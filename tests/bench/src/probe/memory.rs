@@ -16,8 +16,6 @@ use crate::sessions::Sessions;
 use crate::subject::{Ground, Running, Subject};
 use crate::work::Work;
 
-/// The first number of WebSockets that is looked at.
-pub(crate) const SOME: usize = 4000;
 /// How long memory is left alone before it is looked at.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long the WebSockets may take to open.
@@ -62,7 +60,7 @@ fn idle(
     before: u64,
 ) -> Result<Vec<(usize, f64)>> {
     let mut idle = Vec::new();
-    for count in [SOME.min(ground.connections()), ground.connections()] {
+    for count in ground.websockets(running.subject) {
         clients.want(count);
         rig.drive(clients, Instant::now() + OPENING, |clients| clients.completed() >= count as u64)?;
         if clients.completed() < count as u64 {
@@ -72,7 +70,6 @@ fn idle(
         let grown = total(running)?.private.saturating_sub(before);
         idle.push((count, grown as f64 / count as f64));
     }
-    idle.dedup_by_key(|(count, _)| *count);
     Ok(idle)
 }
 

@@ -19,6 +19,7 @@ use crate::rig::Rig;
 use crate::rig::clients::{Clients, Pace};
 use crate::sessions::Sessions;
 use crate::subject::{Ground, Subject};
+use crate::warm_up::warm_up;
 use crate::work::Work;
 
 const FEW: u64 = 500;
@@ -87,6 +88,10 @@ fn run(
     }
     let mut running = ground.start(subject, &wrapper)?;
     let sessions = Sessions::open(rig, &running)?;
+    if work != Work::EchoSmall {
+        // A WebSocket takes a new connection to the application in any case.
+        warm_up(rig, running.cold(&sessions).as_slice())?;
+    }
     let script = work.script(&running.entry.to_string(), &sessions.sids);
     let mut clients = Clients::new(running.entry, script, 1, Pace::Closed);
     rig.drive(&mut clients, Instant::now() + RUN, |clients| clients.completed() >= requests)?;

@@ -1,5 +1,7 @@
 //! The tables of the page.
 
+use std::collections::BTreeSet;
+
 use super::numbers::{number, ratio, spread};
 use crate::measure::{BUSY, Sample};
 use crate::programs::Peer;
@@ -197,13 +199,14 @@ fn latency(results: &Results) -> String {
 }
 
 fn memory(results: &Results) -> String {
+    let footprints = PROXIES.map(|subject| (subject, results.footprint(subject)));
+    let counts: BTreeSet<usize> =
+        footprints.iter().flat_map(|(_, (_, idle))| idle.iter().map(|(count, _)| *count)).collect();
     let mut rows = String::new();
-    let mut counts = Vec::new();
-    for subject in PROXIES {
-        let (resting, idle) = results.footprint(subject);
+    for (subject, (resting, idle)) in footprints {
         let Some(resting) = resting else { continue };
-        counts = idle.iter().map(|(count, _)| *count).collect();
-        let idle: Vec<String> = idle.into_iter().map(|(_, bytes)| spread(Some(bytes))).collect();
+        let of = |count: &usize| idle.iter().find(|(of, _)| of == count).map(|(_, bytes)| *bytes);
+        let idle: Vec<String> = counts.iter().map(|count| spread(of(count))).collect();
         let mebibytes = resting.median / 1024.0 / 1024.0;
         rows.push_str(&format!("| {} | {mebibytes:.1} MiB | {} |\n", subject.title(), idle.join(" | ")));
     }

@@ -12,6 +12,7 @@ use crate::results::Results;
 use crate::rig::Rig;
 use crate::sessions::Sessions;
 use crate::subject::{Ground, Subject};
+use crate::warm_up::warm_up;
 use crate::work::Work;
 
 /// What a busy proxy does most.
@@ -62,6 +63,7 @@ pub(super) fn go(
         for subject in &subjects {
             let running = ground.start(*subject, &[])?;
             let sessions = Sessions::open(rig, &running)?;
+            warm_up(rig, running.cold(&sessions).as_slice())?;
             for (work, clients) in WORKS.iter().flat_map(|work| CLIENTS.map(|clients| (*work, clients))) {
                 progress.step(format_args!("system calls, {}, {}", work.title(), subject.title()));
                 match syscalls::count(rig, &running, &sessions, work, clients) {

@@ -17,6 +17,7 @@ use crate::results::Results;
 use crate::rig::Rig;
 use crate::sessions::Sessions;
 use crate::subject::{Ground, Running, Subject};
+use crate::warm_up::warm_up;
 use crate::work::{Cell, Loop, Work};
 
 /// Whose capacity the rates are half of: the first of these that is measured.
@@ -48,6 +49,8 @@ pub(super) fn go(rig: &mut Rig, ground: &Ground, plan: &Plan, results: &mut Resu
             let sessions = Sessions::open(rig, &started)?;
             running.push((started, sessions));
         }
+        let cold: Vec<_> = running.iter().filter_map(|(started, sessions)| started.cold(sessions)).collect();
+        warm_up(rig, &cold)?;
         let first = round % running.len().max(1);
         running.rotate_left(first);
         for cell in &plan.cells {
@@ -100,7 +103,7 @@ fn restart(rig: &mut Rig, ground: &Ground, running: &mut Running, sessions: &mut
     *running =
         ground.start(subject, &[]).with_context(|| format!("{} does not start again", subject.title()))?;
     *sessions = Sessions::open(rig, running)?;
-    Ok(())
+    warm_up(rig, running.cold(sessions).as_slice())
 }
 
 fn describe(cell: Cell, rate: u32) -> String {
@@ -123,6 +126,7 @@ fn rates(rig: &mut Rig, ground: &Ground, plan: &Plan) -> Result<Vec<(Work, u32)>
     };
     let running = ground.start(reference, &[])?;
     let sessions = Sessions::open(rig, &running)?;
+    warm_up(rig, running.cold(&sessions).as_slice())?;
     let mut rates = Vec::new();
     for work in works {
         let cell = Cell { work, offered: PACER };

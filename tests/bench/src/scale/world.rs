@@ -15,6 +15,7 @@ use crate::rig::{PATIENCE, Rig};
 use crate::sessions::ask;
 use crate::subject::ours::{Pod, init};
 use crate::subject::{Ground, Process, wait_until_they_listen};
+use crate::warm_up::Cold;
 use crate::wire::Bytes;
 use crate::wire::text::{self, Size};
 
@@ -66,6 +67,14 @@ impl Running {
             Ok(sids)
         })??;
         Ok(Self { world, pods, processes, sids, _directory: directory })
+    }
+
+    /// What the first one's warm-up needs.
+    pub(super) fn cold(&self) -> Result<Cold> {
+        let (own, pod) = (self.sids.first().context("there is a session of each")?, self.pod()?);
+        let messages = vec![self.poll(own)?];
+        let script = Script { upgrades: Vec::new(), messages, reconnect: false, in_turn: true };
+        Ok(Cold { entry: pod.clients(), script, admin: pod.admin() })
     }
 
     /// How many threads the first has.

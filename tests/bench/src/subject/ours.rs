@@ -12,7 +12,7 @@ use crate::cores::Core;
 
 /// Where a sidecar listens for clients, and where its metrics are.
 const CLIENTS: u16 = 7900;
-const ADMIN: u16 = 7902;
+pub(super) const ADMIN: u16 = 7902;
 
 /// One sidecar: the pod it stands in.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ impl Pod {
 
     /// The command of its sidecar, with a configuration of [`init`].
     pub(crate) fn sidecar(self, ground: &Ground, config: &Path) -> Vec<OsString> {
-        let options: [(&str, OsString); 8] = [
+        let options: [(&str, OsString); 9] = [
             ("--app", self.app.to_string().into()),
             ("--pod-ip", self.ip.to_string().into()),
             ("--pod-uid", format!("bench-{}", self.ip).into()),
@@ -44,6 +44,7 @@ impl Pod {
             ("--listen", self.clients().to_string().into()),
             ("--admin-listen", self.admin().to_string().into()),
             ("--max-connections", ground.connections().to_string().into()),
+            ("--max-websockets", ground.connections().to_string().into()),
             ("--log", "error".into()),
         ];
         let options = options.into_iter().flat_map(|(name, value)| [name.into(), value]);

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::clients::Command;
 use super::{Running, System};
 use crate::stats::percentile;
+use crate::warm_up::is_warm;
 
 /// How many clients there are. They are connected one after the other, and each connect counts.
 pub(crate) const CLIENTS: usize = 100;
@@ -28,6 +29,9 @@ const WEBSOCKET: &[&str] = &["websocket"];
 /// How many clients warm a system up, and how many messages they send for each server.
 const WARM_CLIENTS: usize = 30;
 const WARM_MESSAGES: usize = 2000;
+
+/// Longest warm-up of sidecars by messages. About 20 s are needed.
+const WARM_SIDECARS: Duration = Duration::from_secs(90);
 
 /// Longest wait for what the clients are told, beyond the time that it is to take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,6 +98,9 @@ impl Running {
             self.connect(transports, WARM_CLIENTS)?;
             let messages = WARM_MESSAGES * self.servers.len();
             self.clients.tell(Command::Warm { messages }, PATIENCE)?;
+            if transports == POLLING {
+                self.warm_sidecars()?;
+            }
             self.clients.tell(Command::Disconnect, PATIENCE)?;
         }
         let before = self.requests()?;
@@ -115,6 +122,24 @@ impl Running {
             "hardly anything was forwarded: this is no round robin"
         );
         Ok(SystemSample { polling, websocket, connect_polling, connect_websocket, forwarded })
+    }
+
+    /// Sends messages until the sidecars use connections to the servers again without further proof.
+    fn warm_sidecars(&mut self) -> Result<()> {
+        let until = Instant::now() + WARM_SIDECARS;
+        let are_warm = |system: &Self| -> Result<bool> {
+            let mut pods = system.pods.iter().take(system.sidecars.len());
+            pods.try_fold(true, |all, pod| Ok(all && is_warm(pod.admin())?))
+        };
+        while !are_warm(self)? {
+            ensure!(
+                Instant::now() < until,
+                "the sidecars are still not warm after {} s of messages",
+                WARM_SIDECARS.as_secs()
+            );
+            self.clients.tell(Command::Talk { rate: RATE, ms: 1000 }, PATIENCE)?;
+        }
+        Ok(())
     }
 
     fn connect(&mut self, transports: &'static [&'static str], clients: usize) -> Result<Vec<u64>> {
