@@ -82,7 +82,7 @@ pub(crate) const ATTACKS: [Attack; 15] = [
     ),
     new(
         "large heads",
-        "4 connections at full speed: heads of 16 KB with 95 fields, each fourth too large",
+        "4 connections at full speed: heads of 31 KB with 250 fields, each fourth too large",
         |t| Box::pin(bombs::heads(t)),
     ),
     new(

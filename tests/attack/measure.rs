@@ -42,7 +42,7 @@ pub(crate) struct Outcome {
     pub during: Seen,
     /// Readiness probes during the attack.
     pub probes: Seen,
-    /// Peak of resident memory, in bytes.
+    /// Peak of resident memory, in bytes. None without a sidecar, or when the programs have not all lived.
     pub peak: Option<u64>,
     /// Peak of the memory of sockets, in bytes.
     pub sockets: u64,
@@ -56,8 +56,8 @@ pub(crate) struct Outcome {
 impl Row {
     /// Reports whether no session was lost, and the sidecar lives and would live in a pod.
     pub(crate) fn is_good(&self) -> bool {
-        let memory = self.with.peak.unwrap_or(0) + self.with.sockets;
-        self.with.sessions.lost == 0 && self.with.alive && memory <= LIMIT
+        let memory = self.with.peak.map(|peak| peak + self.with.sockets);
+        self.with.sessions.lost == 0 && self.with.alive && memory.is_some_and(|memory| memory <= LIMIT)
     }
 }
 
@@ -94,8 +94,8 @@ fn run(network: &Network, sidecar: Option<&Path>, attack: &Attack, length: Durat
         thread::sleep(LOOK);
     }
     let note = attackers.join().map_err(|_| anyhow!("the attackers failed"))??;
-    let ended = Instant::now();
-    let (sockets, peak) = (sampler.end(), world.peak());
+    let (ended, alive) = (Instant::now(), world.lives());
+    let (sockets, peak) = (sampler.end()?, if alive { world.peak()? } else { None });
 
     let (rest, during) = (honest.seen(rested, began), honest.seen(began, ended));
     let probes = honest.probed(began, ended);
@@ -107,7 +107,7 @@ fn run(network: &Network, sidecar: Option<&Path>, attack: &Attack, length: Durat
         recovery = honest.recovered(ended, bound);
     }
     drop(honest);
-    let alive = world.lives();
+    let alive = alive && world.lives();
     Ok(Outcome { note, rest, during, probes, peak, sockets, recovery, sessions: world.end()?, alive })
 }
 

@@ -2,9 +2,11 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::network::{Network, PODS};
 
@@ -14,37 +16,43 @@ const INTERVAL: Duration = Duration::from_millis(700);
 #[derive(Debug)]
 pub(crate) struct Sampler {
     stop: Arc<AtomicBool>,
-    peak: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Result<u64>>,
 }
 
 impl Sampler {
     /// Begins.
     pub(crate) fn start(network: &Network) -> Self {
-        let (stop, peak) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let stop = Arc::new(AtomicBool::new(false));
         let words: Vec<String> = network.among_pods().map(str::to_owned).to_vec();
-        let (stopped, highest) = (stop.clone(), peak.clone());
+        let stopped = stop.clone();
         let thread = thread::spawn(move || {
+            let mut peak = 0;
             while !stopped.load(Ordering::Relaxed) {
-                highest.fetch_max(sample(&words).unwrap_or(0), Ordering::Relaxed);
+                peak = peak.max(sample(&words)?);
                 thread::sleep(INTERVAL);
             }
+            Ok(peak)
         });
-        Self { stop, peak, thread }
+        Self { stop, thread }
     }
 
     /// Ends, and returns the highest sum of bytes that was seen.
-    pub(crate) fn end(self) -> u64 {
+    ///
+    /// # Errors
+    /// A sample could not be taken.
+    pub(crate) fn end(self) -> Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.thread.join();
-        self.peak.load(Ordering::Relaxed)
+        self.thread.join().map_err(|_| anyhow!("the sampler of sockets failed"))?
     }
 }
 
-fn sample(words: &[String]) -> Option<u64> {
-    let (program, arguments) = words.split_first()?;
-    let output = Command::new(program).args(arguments).args(["ss", "-tmnOH"]).output().ok()?;
-    Some(sum(&String::from_utf8_lossy(&output.stdout), &PODS[0].to_string()))
+fn sample(words: &[String]) -> Result<u64> {
+    let (program, arguments) = words.split_first().context("no words run a program among the pods")?;
+    let output = Command::new(program).args(arguments).args(["ss", "-tmnOH"]).output();
+    let output = output.with_context(|| format!("{program} cannot be run; install iproute2"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "ss cannot list the sockets; install iproute2: {}", said.trim());
+    Ok(sum(&String::from_utf8_lossy(&output.stdout), &PODS[0].to_string()))
 }
 
 /// Adds up what is queued in both directions on the sockets of the sidecar in this pod: those on its own

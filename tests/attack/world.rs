@@ -107,8 +107,9 @@ impl World {
     }
 
     /// Peak of the attacked sidecar's resident memory, in bytes, if it runs.
-    pub(crate) fn peak(&self) -> Option<u64> {
-        procfs::peak_memory(self.sidecars.first()?.pid()).ok()
+    pub(crate) fn peak(&self) -> Result<Option<u64>> {
+        let peak = self.sidecars.first().map(|sidecar| procfs::peak_memory(sidecar.pid()));
+        peak.transpose().context("the peak of the attacked sidecar's memory cannot be read")
     }
 
     /// Reports whether every program still runs.
@@ -138,11 +139,14 @@ fn asks(first: SocketAddr, owner: SocketAddr) -> Result<Vec<Ask>> {
     ])
 }
 
+/// The servers take every head that a sidecar lets through.
+const LARGE_HEADS: &str = "--max-http-header-size=65536";
+
 fn start_server(network: &Network, directory: &Path, pod: &str) -> Result<Process> {
     let script = repository().join("tests/integration/node/server.js");
     let script = script.to_string_lossy();
     let options = ["--host", pod, "--port", "3000", "--name", pod, "--ping-interval", "600000"];
-    let words = [&network.among_pods()[..], &["node", &script], &options].concat();
+    let words = [&network.among_pods()[..], &["node", LARGE_HEADS, &script], &options].concat();
     Process::start(&format!("server-{pod}"), directory, &words)
 }
 
