@@ -30,7 +30,7 @@ PROGRAMS := SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar SOC
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test bench bench-operator attacks client-address soak fuzz lint deny unit e2e chart images cluster prerequisites provider node-modules netty-socketio clean
+.PHONY: help demo test bench bench-operator attacks client-address soak fuzz lint deny unit e2e chart images cluster prerequisites soak-prerequisites provider node-modules netty-socketio clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
@@ -100,6 +100,13 @@ prerequisites:
 		command -v $$tool >/dev/null || { echo "$$tool is missing; install Rust, a C++ compiler, Go and Node.js first (see README.md)."; exit 1; }; \
 	done
 
+soak-prerequisites:
+	@test "$$(id -u)" = 0 || { echo 'make soak needs root, for network namespaces; run it as root.'; exit 1; }
+	@need() { command -v "$$1" >/dev/null || { echo "$$1 is missing; install $$2 first (see CONTRIBUTING.md)."; exit 1; }; }; \
+	need ip iproute2; need ss iproute2; need setpriv util-linux; need prlimit util-linux; \
+	need python3 'Python 3'; need java 'Java 17 or newer'; need mvn Maven
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo 'python3 -m venv does not work; install python3-venv first (see CONTRIBUTING.md).'; exit 1; }
+
 provider:
 	@if [ -n "$${KUBECONFIG:-}" ]; then \
 		echo "KUBECONFIG is set: the cluster that it names will be used ($$KUBECONFIG)."; \
@@ -152,12 +159,12 @@ $(PYTHON_ENV)/bin/gunicorn:
 	$(PYTHON_ENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/integration/python/requirements.txt
 
 attacks: prerequisites node-modules ## Attack the sidecar beside honest clients, and write docs/attacks.md; needs root
-	$(call say,the sidecar under attack - about 15 minutes)
+	$(call say,the sidecar under attack - about 25 minutes)
 	cargo build --release --package socketio-sidecar
 	cargo build --package socketio-affinity-tests --bin attacks
 	target/debug/attacks $(if $(ATTACK),$(ATTACK),--out docs/attacks.md)
 
-soak: fuzz attacks client-address cluster images node-modules netty-socketio ## Run what takes long: fuzzing, attacks, an hour of load, faults at every write
+soak: soak-prerequisites fuzz attacks client-address cluster images node-modules netty-socketio ## Run what takes long: fuzzing, attacks, an hour of load, faults at every write
 	$(call say,the connections that clients share - each attack is sent for 2 s)
 	ATTACKS=5000 $(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- attacks
 	$(call say,our parsers against those of hyper and Node - 20000 inputs each)
