@@ -113,7 +113,7 @@ async fn an_answer_that_is_not_complete_yet_is_not_charged() {
 async fn a_request_that_waits_holds_little() {
     let (config, place) = (Config::new("enforce").await, Place::new());
     let app = Scripted::bind(place.app()).await;
-    let sidecar = Sidecar::start(&config, &place).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--stall-timeout", "1"]).await;
     let head = format!("GET /hang HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(30_000));
     let mut open = Vec::new();
     let mut before = 0;
@@ -131,8 +131,9 @@ async fn a_request_that_waits_holds_little() {
     let grown = sidecar.resident().saturating_sub(before);
     assert!(grown < 4 << 20, "200 requests hold {grown} bytes");
 
-    // Beyond 16 KiB a client that sends ahead is let go.
+    // A client that sends more than 16 KiB ahead is charged for it, and let go after the stall timeout.
     let (mut client, mut server) = open.pop().unwrap();
     client.send("x".repeat(17_000)).await;
+    eventually("it is charged", async || sidecar.metric("buffered_bytes", &[]).await > 0).await;
     server.ended().await;
 }

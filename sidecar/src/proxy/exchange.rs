@@ -36,6 +36,10 @@ use crate::io::{Budget, Conn, Outbox, Stall, StallAlarm, Stream};
 use crate::shutdown::{Shutdown, Stage};
 use answer::Phase;
 
+/// Most bytes of further requests that are held without a charge while a client waits, in time without a limit. More
+/// of them are charged to the budget, and held until the answer has stalled for the stall timeout.
+const FREE_AHEAD: usize = 16 * 1024;
+
 /// How an exchange came to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -112,6 +116,8 @@ pub(super) struct Exchange<'c> {
     answer_alarm: StallAlarm,
     /// Never put off.
     body_alarm: StallAlarm,
+    /// For what the client sends ahead. Put off while the answer comes.
+    ahead_alarm: StallAlarm,
 }
 
 impl<'c> Exchange<'c> {
@@ -140,6 +146,7 @@ impl<'c> Exchange<'c> {
             request_alarm: StallAlarm::default(),
             answer_alarm: StallAlarm::default(),
             body_alarm: StallAlarm::default(),
+            ahead_alarm: StallAlarm::default(),
         }
     }
 
@@ -168,6 +175,7 @@ impl<'c> Exchange<'c> {
             }
             if received || passed {
                 self.answer_alarm.progress();
+                self.ahead_alarm.progress();
             }
             if !passed {
                 break;
@@ -260,7 +268,7 @@ impl<'c> Exchange<'c> {
             if self.client.inbox().len() >= self.request.max_ahead {
                 return Err(Failure::Flooded);
             }
-            if self.client.held() > self.request.max_ahead {
+            if self.client.inbox().len() <= FREE_AHEAD && self.client.held() > FREE_AHEAD {
                 // Room that was made for the request's head.
                 self.client.shrink();
             }
@@ -302,6 +310,12 @@ impl<'c> Exchange<'c> {
         let has_body = self.request_refused.is_none() && !self.request.body.is_complete();
         if self.body_alarm.poll(cx, has_body, 0, body, budget).is_ready() {
             return Poll::Ready(Err(Failure::BodyTimeout));
+        }
+        let ahead = if self.request.body.is_complete() { self.client.held() } else { 0 };
+        match self.ahead_alarm.poll(cx, ahead > FREE_AHEAD, ahead, stall, budget) {
+            Poll::Ready(Stall::NoProgress) => return Poll::Ready(Err(Failure::Flooded)),
+            Poll::Ready(Stall::Budget) => return Poll::Ready(Err(Failure::OverBudget)),
+            Poll::Pending => {}
         }
         let failure = match (request, answer) {
             (Poll::Pending, Poll::Pending) => return Poll::Pending,

@@ -17,9 +17,6 @@ use crate::metrics::Metrics;
 use crate::origin::{Origin, Side};
 use crate::settings::Applied;
 
-/// Most bytes that a client may send ahead while it waits for an answer. Waiting has no limit in time, and these bytes
-/// are not charged to the budget.
-const MAX_AHEAD: usize = 16 * 1024;
 /// Longest head that is kept to be sent again, in bytes.
 const MAX_REPEATABLE_HEAD: usize = 4 * 1024;
 
@@ -149,7 +146,7 @@ impl Request {
             is_repeatable: is_safe && is_short && head.framing == Framing::Empty,
             allows_reuse: !head.http_1_0 && !head.expects,
             session,
-            max_ahead: limits.bytes.min(MAX_AHEAD),
+            max_ahead: limits.bytes,
             way,
         })
     }
