@@ -65,7 +65,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Of the sidecar in front of `app`, whose clients have these places; `limit` is for connections to the admin port.
+    /// The admin port of the sidecar in front of `app`, whose clients have these places; `limit` is for connections to the admin port.
     pub(crate) fn new(
         source: Arc<Source>,
         metrics: Arc<Metrics>,

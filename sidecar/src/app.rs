@@ -38,7 +38,7 @@ const CERTIFICATE_WARNING_DAYS: u32 = 14;
 pub struct App {
     /// Where the application listens.
     pub app: SocketAddr,
-    /// When a connection to the application carries another request.
+    /// The condition under which a connection to the application carries another request.
     pub app_keep_alive: AppKeepAlive,
     /// Where clients and edges connect.
     pub listen: SocketAddr,
@@ -152,7 +152,7 @@ impl App {
     }
 }
 
-/// How a listening socket is set up.
+/// Options of a listening socket.
 #[derive(Debug, Clone, Copy)]
 struct SocketOptions {
     /// Length of the kernel's queue of connections that nobody has accepted yet; the kernel's own limit may be lower.

@@ -46,7 +46,7 @@ impl LineBudget {
 }
 
 impl LogLimit {
-    /// How many lines were left out since this was asked last.
+    /// Lines left out since the last call.
     pub fn take_left_out(&self) -> u64 {
         self.left_out.swap(0, Ordering::Relaxed)
     }

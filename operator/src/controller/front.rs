@@ -10,7 +10,7 @@ use super::status::{ConditionType, Finding};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::ForwardedFor;
 
-/// What stands in front, and how that is known.
+/// The kind of proxy in front of the pods, and the source of that knowledge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Front {
     /// `edge.forwardedFor` says what to do, and no Ingress is in front.
@@ -29,7 +29,7 @@ pub(crate) enum Front {
     LoadBalancer,
     /// A Service of type LoadBalancer whose annotation makes it an HTTP proxy.
     HttpLoadBalancer(String),
-    /// Nothing says.
+    /// No field and no object says.
     Unknown,
 }
 
@@ -83,7 +83,7 @@ fn is_load_balancer(service: &Service) -> bool {
 
 /// Values of an annotation that make a load balancer an HTTP proxy.
 enum Values {
-    /// Those that name HTTP or HTTPS, alone or in a list with ports.
+    /// Values that name HTTP or HTTPS, alone or in a list with ports.
     Http,
     /// `true`.
     True,
@@ -135,7 +135,7 @@ impl Front {
         }
     }
 
-    /// What a user has to know before traffic is led to the sidecars.
+    /// The facts that a user has to know before traffic is led to the sidecars.
     pub(crate) fn finding(&self, service: &str) -> Finding {
         let condition = ConditionType::ClientAddressKnown;
         let replaced = "X-Forwarded-*, X-Real-IP and Forwarded of clients are removed; X-Forwarded-For and X-Real-IP \

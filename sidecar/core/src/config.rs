@@ -142,7 +142,7 @@ const CONFIG_SHAPE: &str =
 const TAG_KEYS_SHAPE: &str =
     "{\"sealWith\": ID, \"keys\": [{\"id\": ID, \"key\": \"BASE64\"}]} with IDs from 0 to 15";
 
-/// Why a file is refused. No variant holds any part of a key, wherever in the files it stands; see [`JsonRefusal`].
+/// Reasons to refuse a file. No variant holds any part of a key, wherever in the files it stands; see [`JsonRefusal`].
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigRefusal {
     /// Not JSON of the right shape.
@@ -259,7 +259,7 @@ impl Settings {
     }
 }
 
-/// Whether a revision can be shown. A key in base64 ends with `=`, and PEM has spaces.
+/// Returns true if a revision can be shown. A key in base64 ends with `=`, and PEM has spaces.
 fn is_revision(revision: &str) -> bool {
     revision.len() <= MAX_REVISION_LENGTH
         && revision.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))

@@ -33,12 +33,12 @@ pub enum ForwardedFor {
 /// The treatment of the fields that name the client, of one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Forwarded<'a> {
-    /// They pass unchanged.
+    /// All fields that name the client pass unchanged.
     #[default]
     Pass,
-    /// This address is appended to `X-Forwarded-For`.
+    /// The address is appended to `X-Forwarded-For`.
     Append(&'a str),
-    /// They are removed; `X-Forwarded-For` and `X-Real-IP` are set to this address.
+    /// All fields that name the client are removed; `X-Forwarded-For` and `X-Real-IP` are set to the address.
     Replace(&'a str),
 }
 

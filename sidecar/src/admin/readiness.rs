@@ -18,12 +18,12 @@ use crate::places::Places;
 
 /// Longest wait for the application to accept the connection that asks whether it does.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the application's acceptance of a connection is believed.
+/// Time for which the application's acceptance of a connection is believed.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest wait of a newcomer for a place until the pod counts as full.
 const FULL_AFTER: Duration = Duration::from_secs(2);
 
-/// What `/readyz` asks.
+/// The answers that `/readyz` depends on.
 #[derive(Debug)]
 pub(super) struct Readiness {
     app: SocketAddr,
@@ -32,7 +32,7 @@ pub(super) struct Readiness {
     silence: Silence,
 }
 
-/// Why the pod is not ready.
+/// Reasons why the pod is not ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotReady {
     AppUnreachable,
@@ -56,10 +56,10 @@ impl Readiness {
         Self { app, clients, last_probe: Mutex::default(), silence: Silence::default() }
     }
 
-    /// Whether the pod can take requests.
+    /// Decides whether the pod can take requests.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason, if it cannot.
     pub(super) async fn check(&self) -> Result<(), NotReady> {
         if !self.app_listens().await {
             return Err(NotReady::AppUnreachable);

@@ -29,7 +29,7 @@ const AT_BOUND: Patience = Patience { progress: Duration::from_secs(1), drain: D
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const LOOK_INTERVAL_UNDER_PRESSURE: Duration = Duration::from_millis(250);
 
-/// How long a connection may hold bytes.
+/// Longest time for which a connection may hold bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Patience {
     /// Without any progress.

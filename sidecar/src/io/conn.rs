@@ -33,7 +33,7 @@ impl Conn {
         &self.inbox[self.taken..]
     }
 
-    /// How many bytes of memory the inbox holds.
+    /// Bytes of memory that the inbox holds.
     pub(crate) fn held(&self) -> usize {
         self.inbox.capacity()
     }

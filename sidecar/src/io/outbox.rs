@@ -17,7 +17,7 @@ pub(crate) struct Outbox {
     unflushed: bool,
     attempted: bool,
     written: u64,
-    /// What was written stays, to be written again.
+    /// Bytes that were written stay, to be written again.
     retained: bool,
 }
 
@@ -32,7 +32,7 @@ impl Outbox {
         self.at == self.bytes.len() && !self.unflushed
     }
 
-    /// How many bytes of memory are held.
+    /// Bytes of memory that are held.
     pub(crate) fn held(&self) -> usize {
         self.bytes.capacity()
     }

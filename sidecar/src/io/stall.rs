@@ -11,7 +11,7 @@ use super::budget::{Budget, Charge};
 /// Reason why an alarm comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stall {
-    /// Nothing has moved for too long.
+    /// No byte has moved for too long.
     NoProgress,
     /// The budget ran short.
     Budget,

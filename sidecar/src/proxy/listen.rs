@@ -38,7 +38,7 @@ use crate::throttle::Throttle;
 /// Longest wait for a peer's TLS handshake, and for its place.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who may have a connection open.
+/// The limits of all connections.
 #[derive(Debug)]
 pub(crate) struct Doors {
     pub(crate) clients: Door,
@@ -47,7 +47,7 @@ pub(crate) struct Doors {
     sources: Option<Arc<Sources>>,
 }
 
-/// What the connections of one side share.
+/// The limits that the connections of one side share.
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) places: Arc<Places>,
@@ -56,7 +56,7 @@ pub(crate) struct Door {
     full_log: Throttle,
 }
 
-/// What a connection holds until it ends, as a WebSocket too.
+/// Counts that a connection holds until it ends, as a WebSocket too.
 #[derive(Debug)]
 pub(super) struct Held {
     _ticket: Option<Ticket>,

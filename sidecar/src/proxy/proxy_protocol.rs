@@ -18,7 +18,7 @@ use crate::origin::Origin;
 
 /// The reason for closing a connection that has brought no header.
 enum NoHeader {
-    /// Nothing came: a health check, or a client that gave up.
+    /// No byte came: a health check, or a client that gave up.
     Quiet,
     Cut,
     Refused(NotProxied),

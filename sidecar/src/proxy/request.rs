@@ -28,7 +28,7 @@ pub(super) struct Request {
     /// How much of its body is still to come.
     pub(super) body: Body,
     pub(super) answer: AnswerRules,
-    /// What a refusal of it needs.
+    /// The parts of the head that a refusal needs.
     pub(super) asker: Asker,
     /// The end of what the client sends is the end of the client: a poll, of whose end the owner must learn
     /// at once, a WebSocket, or a request from a peer, which never half-closes.
@@ -39,7 +39,7 @@ pub(super) struct Request {
     pub(super) is_safe: bool,
     /// Safe, without a body, and short: the request can be sent again (RFC 9110 section 9.2.2).
     pub(super) is_repeatable: bool,
-    /// Nothing in the head lets the application end the exchange otherwise than the sidecar does.
+    /// False if a part of the head lets the application end the exchange otherwise than the sidecar does.
     pub(super) allows_reuse: bool,
     /// Where it goes, if anywhere.
     pub(super) way: Result<Way, Rejection>,

@@ -1,4 +1,4 @@
-//! Whatever stands in the spec of a SocketIoCluster, reading, validating and building it never panics.
+//! Arbitrary specs: reading, validating and building a SocketIoCluster never panics.
 //!
 //! Specs are generated from the schema of the definition, so a new field is tried as soon as it exists. One value in
 //! some is of a wrong type or out of its range: what the API server would refuse may stand in its store, written
@@ -136,7 +136,7 @@ fn from<K: serde::de::DeserializeOwned>(value: Value) -> Option<K> {
     serde_json::from_value(value).ok()
 }
 
-/// What a cluster may hold where such an object is read.
+/// The other objects that a cluster may hold when such a SocketIoCluster is read.
 fn worlds() -> Vec<Observed> {
     let service = json!({
         "metadata": {"name": "chat", "annotations": {"socketio-affinity.dev/original": "{"}},

@@ -1,4 +1,4 @@
-//! Whatever an application answers, tagging it and cutting the tag out again gives the same answer.
+//! Answers to handshakes: tagging an answer and cutting the tag out again gives the same answer.
 
 use socketio_sidecar_core::handshake::{tag_answer, tag_beginning};
 

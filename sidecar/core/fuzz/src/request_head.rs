@@ -1,4 +1,4 @@
-//! Whatever bytes come, a head that is accepted is rebuilt into one that is accepted and means the same.
+//! Heads of requests: a head that is accepted is rebuilt into one that is accepted and means the same.
 
 use socketio_sidecar_core::hop::{RequestHop, write_request};
 use socketio_sidecar_core::http1::{MAX_HEAD, RequestHead, find_head_end, header_slots};

@@ -1,4 +1,4 @@
-//! Whatever bytes an application answers, a head that is accepted is rebuilt into one that is accepted
+//! Heads of answers: a head that is accepted is rebuilt into one that is accepted
 //! and means the same.
 
 use socketio_sidecar_core::hop::{ResponseHop, write_response};

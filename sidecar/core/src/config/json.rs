@@ -17,7 +17,7 @@ use serde_json::error::Category;
 /// The longest word that is quoted, in bytes. A key has 44.
 const MAX_QUOTED_BYTES: usize = 24;
 
-/// How much of a file its refusals may show.
+/// The part of a file that its refusals may show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     /// Nothing.
@@ -26,7 +26,7 @@ pub(super) enum Content {
     Public,
 }
 
-/// Why a file is not the JSON that is expected, and where.
+/// The reason why a file is not the JSON that is expected, and the place in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} at line {line} column {column}")]
 pub struct JsonRefusal {
@@ -95,7 +95,7 @@ fn describe(message: &str) -> Option<String> {
     Some(format!("{what}{word}, expected {expected}"))
 }
 
-/// Whether a word of a file can be shown: one that is shorter than a secret, and has no character of base64's or
+/// Returns true if a word of a file can be shown: one that is shorter than a secret, and has no character of base64's or
 /// PEM's that a name or a number has not.
 fn is_harmless(word: &str) -> bool {
     (1..=MAX_QUOTED_BYTES).contains(&word.len())

@@ -1,4 +1,4 @@
-//! Where in a stream of bytes a body ends, and which of its bytes pass to the next hop.
+//! The end of a body in a stream of bytes, and the part of its bytes that passes to the next hop.
 //!
 //! Bodies with a length, or until close, pass as they are. Chunked bodies pass normalised: see [`chunked`].
 //!

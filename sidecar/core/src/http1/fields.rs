@@ -15,7 +15,7 @@ use super::Header;
 /// Most options in the `Connection` fields of one head.
 pub const MAX_CONNECTION_OPTIONS: usize = 32;
 
-/// How a field passes a hop.
+/// Kinds of fields, by their way over a hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Concerns one hop: never passes. (`Trailer` is the exception: it passes in answers.)

@@ -328,7 +328,7 @@ fn content_of(framing: Framing, own: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> 
     Ok(Cow::Owned(content))
 }
 
-/// How much of an answer to read before it is passed on, if it is to be read at all; or why it is not.
+/// Bytes of an answer to read before it is passed on, if it is to be read at all; or the reason why it is not.
 fn limit_to_read(reading: &Reading, head: &ResponseHead<'_, '_>) -> Result<Option<usize>, Untagged> {
     let limit = match reading {
         _ if head.framing == Framing::Empty => return Ok(None),

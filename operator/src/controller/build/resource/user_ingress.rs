@@ -68,7 +68,7 @@ pub(crate) fn taken_by(ingress: &Ingress) -> Option<String> {
     original(ingress).map(|original| original.by)
 }
 
-/// Whether the Ingress has a configuration-snippet of the user's own where `program` needs one.
+/// Returns true if the Ingress has a configuration-snippet of the user's own where `program` needs one.
 pub(crate) fn has_own_snippet(ingress: &Ingress, program: &Program) -> bool {
     let live = ingress.annotations().get(SNIPPET_ANNOTATION);
     let written = original(ingress).unwrap_or_default().written;
