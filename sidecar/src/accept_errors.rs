@@ -1,8 +1,10 @@
 //! Errors of accepting connections: logged at most once a second, with their number.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 /// Wait after a failure to accept, which is mostly a lack of descriptors.
@@ -23,9 +25,19 @@ impl AcceptErrors {
         Self { listener, last_line: None, count: 0 }
     }
 
+    /// Accepts the next connection, however often that fails before. Cancel safe.
+    pub(crate) async fn accept(&mut self, socket: &TcpListener) -> (TcpStream, SocketAddr) {
+        loop {
+            match socket.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => self.pause_after(&error).await,
+            }
+        }
+    }
+
     /// Logs, and waits until accepting may work again. A connection that was given up before it was accepted
     /// is nobody's problem.
-    pub(crate) async fn pause_after(&mut self, error: &io::Error) {
+    async fn pause_after(&mut self, error: &io::Error) {
         if error.kind() == io::ErrorKind::ConnectionAborted {
             return;
         }

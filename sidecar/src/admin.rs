@@ -81,13 +81,7 @@ impl Admin {
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         let mut errors = AcceptErrors::new("admin");
         loop {
-            let (stream, peer) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    errors.pause_after(&error).await;
-                    continue;
-                }
-            };
+            let (stream, peer) = errors.accept(&listener).await;
             let evicted = self.metrics.evicted.with_label_values(&["admin"]);
             let entered = timeout(PLACE_TIMEOUT, self.places.enter(peer.ip(), || evicted.inc())).await;
             match entered {

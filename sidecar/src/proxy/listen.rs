@@ -112,13 +112,7 @@ pub(crate) async fn listen(proxy: Arc<Proxy>, listener: Listener) {
 async fn accept_clients(proxy: &Arc<Proxy>, socket: &TcpListener) {
     let mut errors = AcceptErrors::new(Side::Client.label());
     loop {
-        let (stream, peer) = match socket.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                errors.pause_after(&error).await;
-                continue;
-            }
-        };
+        let (stream, peer) = errors.accept(socket).await;
         let ticket = match &proxy.doors.sources {
             None => None,
             Some(sources) => match sources.enter(peer.ip()) {
@@ -153,13 +147,7 @@ async fn greet_client(proxy: Arc<Proxy>, stream: TcpStream, peer: SocketAddr, (p
 async fn accept_peers(proxy: &Arc<Proxy>, socket: &TcpListener) {
     let mut errors = AcceptErrors::new(Side::Peer.label());
     loop {
-        let (stream, peer) = match socket.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                errors.pause_after(&error).await;
-                continue;
-            }
-        };
+        let (stream, peer) = errors.accept(socket).await;
         let evicted = proxy.metrics.evicted.with_label_values(&["handshake"]);
         let place = proxy.doors.handshakes.enter(peer.ip(), || evicted.inc()).await;
         proxy.shutdown.spawn(greet_peer(proxy.clone(), stream, peer, place));
