@@ -50,6 +50,38 @@ fn the_api_reference_and_both_copies_of_the_definition_are_what_the_types_say() 
     compare("api.md", &api::page(&serde_saphyr::from_str(&definition).unwrap()));
 }
 
+#[test]
+fn the_index_of_decisions_has_every_record_with_its_status() {
+    let directory = support::harness::repository().join("docs/decisions");
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut records: Vec<_> = entries.filter(|path| !has_name(path, &["README.md", "template.md"])).collect();
+    records.sort();
+    let rows: String = records.iter().map(|path| decision_row(path)).collect();
+    let page = format!(
+        "# Decisions\n\nA change of design comes with a record: copy [template.md](template.md), take the next number, and \
+         run `UPDATE_REFERENCE=1 make unit`, which writes this page.\n\n\
+         | record | decision | status |\n| --- | --- | --- |\n{rows}"
+    );
+    compare("../decisions/README.md", &page);
+}
+
+fn has_name(path: &Path, names: &[&str]) -> bool {
+    path.file_name().is_some_and(|name| names.iter().any(|other| name == *other))
+}
+
+/// Row of the index for the record in a file: its number, its title and its status.
+fn decision_row(path: &Path) -> String {
+    let (text, name) = (fs::read_to_string(path).unwrap(), path.file_name().unwrap().to_str().unwrap());
+    let mut lines = text.lines();
+    let title = lines.next().and_then(|line| line.strip_prefix("# "));
+    let (number, title) =
+        title.and_then(|title| title.split_once(": ")).expect("a title: `# NNNN: Decision`");
+    assert!(name.starts_with(&format!("{number}-")), "{name} has the title of record {number}");
+    let status = lines.nth(1).and_then(|line| line.strip_prefix("Status: "));
+    let status = status.unwrap_or_else(|| panic!("the third line of {name} is no `Status: …`"));
+    format!("| [{number}]({name}) | {title} | {} |\n", status.trim_end_matches('.'))
+}
+
 fn compare(file: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(file);
     if std::env::var_os("UPDATE_REFERENCE").is_some() {
