@@ -1,7 +1,7 @@
 # The commands of this repository. `make` alone lists them.
 #
-# What is expensive is kept outside the tree, by version, in $(CACHE): Kubernetes' components, cargo-deny
-# and the jars of netty-socketio. Removing that directory costs time, nothing else.
+# What is expensive is kept outside the tree, by version, in $(CACHE): Kubernetes' components, cargo-deny,
+# the jars of netty-socketio, nginx, HAProxy and Envoy. Removing that directory costs time, nothing else.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,7 +30,7 @@ PROGRAMS := SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar SOC
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test bench bench-operator attacks client-address soak fuzz lint deny unit e2e chart images cluster prerequisites soak-prerequisites provider node-modules netty-socketio clean
+.PHONY: help demo test bench bench-operator attacks client-address soak fuzz lint deny unit e2e chart images cluster prerequisites soak-prerequisites provider node-modules netty-socketio edge-programs clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
@@ -61,7 +61,7 @@ deny: $(CARGO_DENY) ## Check licences, sources and advisories of all dependencie
 		echo 'NOT CHECKED: advisories, because their database cannot be fetched from here.' | tee $(NOT_CHECKED); \
 	fi
 
-unit: prerequisites node-modules netty-socketio ## Run unit and integration tests, with real Socket.IO servers and clients
+unit: prerequisites node-modules netty-socketio edge-programs ## Run unit and integration tests, with real Socket.IO servers and clients
 	$(call say,unit and integration tests)
 	cargo build --workspace --bins
 	$(PROGRAMS) cargo test --workspace
@@ -130,6 +130,11 @@ $(NETTY_JARS):
 	rm -rf $@.partial
 	mvn --batch-mode --quiet --file $(NETTY_POM) dependency:copy-dependencies -DoutputDirectory=$@.partial
 	mv $@.partial $@
+
+edge-programs:
+	$(call say,nginx and HAProxy - fetched once)
+	cargo build --package socketio-affinity-bench
+	target/debug/bench --fetch nginx,haproxy
 
 $(CARGO_DENY):
 	$(call say,cargo-deny $(CARGO_DENY_VERSION) - built once)

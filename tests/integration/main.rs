@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`standalone`] | does every request find its session behind a round-robin proxy, as `docs/standalone.md` says? |
 //! | [`handshakes`], [`forwarded_for`], [`proxy_protocol`], [`client_address`], [`revision_3`] | what is changed on the way, and what is not? |
+//! | [`edges`] | do sessions live behind real nginx and HAProxy? |
 //! | [`foreign_tags`], [`owner_gone`], [`peer_port`], [`peer_certificates`] | where does a request never go? |
 //! | [`aborts`], [`half_close`], [`bodies`], [`keep_alive`], [`silent_closes`], [`netty_socketio`] | what do connections on both sides see? |
 //! | [`strict_http`], [`refusals`], [`http_hops`] | what is refused, and what passes? |
@@ -26,6 +27,7 @@ mod client_address;
 mod command_line;
 mod corpus;
 mod differential;
+mod edges;
 mod foreign_tags;
 mod forwarded_for;
 mod half_close;

@@ -10,16 +10,18 @@
 //! | [`wire`] | HTTP byte by byte, from either side |
 //! | [`application`] | an application that notes all it is sent, or is scripted by the test |
 //! | [`polling`] | an Engine.IO session over long-polling, request by request |
+//! | [`edge`] | real nginx and HAProxy |
 //! | [`round_robin`] | the load balancer that knows nothing of sessions |
 //! | [`peer`] | another sidecar's side of the peer port |
 //!
 //! # Invariants
 //! - Nothing waits without a limit ([`WAIT`]), and nothing sleeps where it can wait for a condition.
-//! - Tests run side by side and share no address. What is missing (Node's packages) is a failure that
+//! - Tests run side by side and share no address. What is missing (Node's packages, nginx, HAProxy) is a failure that
 //!   says what to do, never a skipped test.
 
 pub mod application;
 pub mod config;
+pub mod edge;
 pub mod node;
 pub mod peer;
 pub mod place;
@@ -34,6 +36,7 @@ use std::time::Duration;
 
 pub use application::{Recorder, Scripted};
 pub use config::Config;
+pub use edge::Edge;
 pub use node::{NodeServer, client, start_client};
 pub use place::Place;
 pub use polling::Polling;

@@ -69,6 +69,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "PATH", default_value = "target/bench/results.json")]
     pub data: PathBuf,
 
+    /// Fetch these programs (nginx, haproxy, envoy) into the cache directory, and measure nothing
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub fetch: Vec<String>,
+
     /// Measure nothing, and write the report again from the data of the last run
     #[arg(long)]
     pub again: bool,

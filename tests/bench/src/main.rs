@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`run`] | a run: programs, rates, rounds, probes |
 //! | [`measure`] | one measurement, and what its numbers mean |
-//! | [`work`] | what clients do; [`subject`] what it is done to; [`programs`] where that comes from |
+//! | [`work`] | what clients do; [`subject`] what it is done to |
 //! | [`warm_up`] | what sidecars need before they are measured |
 //! | [`rig`] | clients and application in one loop on one core; [`wire`] what they say |
 //! | [`probe`] | memory, system calls, instructions |
@@ -22,7 +22,6 @@ mod cores;
 mod measure;
 mod metrics;
 mod probe;
-mod programs;
 mod report;
 mod results;
 mod rig;
@@ -38,7 +37,7 @@ mod work;
 use std::process::ExitCode;
 
 use clap::Parser;
-use socketio_affinity_bench::{interrupt, procfs, progress, stats, svg};
+use socketio_affinity_bench::{interrupt, procfs, programs, progress, stats, svg};
 
 fn main() -> ExitCode {
     match run::run(&cli::Cli::parse()) {

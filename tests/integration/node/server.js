@@ -11,6 +11,7 @@
 //     [--close-delay MS]         closes a connection so long after an answer, without announcing it,
 //     [--close-after ANSWERS]    … after so many answers on that connection (1)
 //     [--close-idle MS]          closes a connection that has been idle so long, without announcing it
+//     [--bare-1.0]               answers HTTP/1.0 without a Connection field, and closes as HTTP/1.0 asks
 //
 // Prints {"port":…} once it listens, and ends on SIGTERM or when standard input is closed,
 // so that no server outlives its test. JSONP is on in both, as it is by default.
@@ -43,6 +44,7 @@ const { values: options } = parseArgs({
     "close-delay": { type: "string" },
     "close-after": { type: "string", default: "1" },
     "close-idle": { type: "string" },
+    "bare-1.0": { type: "boolean", default: false },
     "ping-timeout": { type: "string", default: "20000" },
   },
 });
@@ -99,6 +101,7 @@ http.on("request", (request, response) => {
 });
 // Engine.IO answers requests in a listener of its own, whatever the order.
 if (options["close-delay"] || options["close-idle"]) http.prependListener("request", closeSilently);
+if (options["bare-1.0"]) http.prependListener("request", leaveOutConnection);
 http.on("upgrade", ({ socket }) => clearTimeout(socket.closeTimer));
 http.on("upgrade", () => (stats.http_upgrades += 1));
 
@@ -149,6 +152,11 @@ function closeSilently({ socket }, response) {
     if (delay === 0) socket.destroy();
     else setTimeout(() => socket.destroy(), delay);
   });
+}
+
+/** Node sends `Connection: close` to HTTP/1.0; other servers close without it. */
+function leaveOutConnection({ httpVersion }, response) {
+  if (httpVersion === "1.0") response.removeHeader("Connection");
 }
 
 /** An event for a Socket.IO namespace that no client joins, so that they all ignore it. */

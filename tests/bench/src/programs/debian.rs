@@ -18,13 +18,22 @@ use super::{cache, in_path, output};
 const SYMBOLS: &str = "libc6-dbg";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// The command that starts this program, whose package has the same name.
-pub(super) fn program(name: &str) -> Result<Vec<OsString>> {
+/// The command that starts this program, whose package has the same name. `modules` are packages that go with it.
+pub(super) fn program(name: &str, modules: &[&str]) -> Result<Vec<OsString>> {
     let root = cache()?.join("debian-testing").join(name);
     let unpacked = root.join("root");
     if !unpacked.is_dir() {
         crate::progress::say(format_args!("fetching {name} of Debian testing"));
-        fetch(name, &root, &unpacked)?;
+        fetch(name, modules, &root, &unpacked)?;
+    }
+    fetched(name)
+}
+
+/// The command that starts this program, if it was fetched before.
+pub(super) fn fetched(name: &str) -> Result<Vec<OsString>> {
+    let unpacked = cache()?.join("debian-testing").join(name).join("root");
+    if !unpacked.is_dir() {
+        bail!("{} is missing", unpacked.display());
     }
     let loader =
         find(&unpacked.join("usr/lib"), |name| name.starts_with("ld-linux-")).with_context(|| {
@@ -41,7 +50,7 @@ pub(super) fn symbols(name: &str) -> Result<PathBuf> {
     if symbols.is_dir() { Ok(symbols) } else { bail!("{} is missing", symbols.display()) }
 }
 
-fn fetch(name: &str, root: &Path, unpacked: &Path) -> Result<()> {
+fn fetch(name: &str, modules: &[&str], root: &Path, unpacked: &Path) -> Result<()> {
     for tool in ["apt-get", "dpkg-deb"] {
         in_path(tool).with_context(|| format!("{tool} is missing; this is no Debian"))?;
     }
@@ -71,7 +80,8 @@ fn fetch(name: &str, root: &Path, unpacked: &Path) -> Result<()> {
         output(command.args(arguments))
     };
     apt_get(&["update"])?;
-    apt_get(&["install", "--yes", "--download-only", "--no-install-recommends", name, SYMBOLS])?;
+    let install = ["install", "--yes", "--download-only", "--no-install-recommends", name, SYMBOLS];
+    apt_get(&[&install, modules].concat())?;
     // Whole or not at all: an interrupted run must not leave half of it under the final name.
     let partial = root.join("root.partial");
     for package in fs::read_dir(&archives)? {
