@@ -1,5 +1,7 @@
 //! Connections to the application are used again only while it keeps them, and no POST is sent twice.
 
+mod gaps;
+
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -35,32 +37,6 @@ async fn exchange(
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-#[tokio::test]
-async fn no_request_is_lost_over_idle_gaps_around_nodes_own_five_seconds() {
-    let (config, place) = (Config::new("enforce").await, Place::new());
-    let _server = NodeServer::start("v4", place.app(), &[]).await;
-    let sidecar = Sidecar::start(&config, &place).await;
-    let clients = place.clients();
-    let gaps = [3_950, 4_000, 4_950, 5_000, 5_050, 5_900, 6_000, 6_050];
-    let sessions = gaps.map(|gap| {
-        tokio::spawn(async move {
-            // One connection from the client throughout, as browsers have it.
-            let session = Polling::join(clients).await;
-            let mut client = Wire::connect(clients).await;
-            for gap in [0, gap] {
-                tokio::time::sleep(Duration::from_millis(gap)).await;
-                client.send(post(&session.target(), "3")).await;
-                let answer = client.answer().await;
-                assert_eq!((answer.status, answer.text().as_str()), (200, "ok"), "after a gap of {gap} ms");
-            }
-        })
-    });
-    for session in sessions {
-        session.await.unwrap();
-    }
-    assert_eq!(sidecar.metric("failures_total", &[]).await, 0);
-}
 
 #[tokio::test]
 async fn a_connection_is_kept_for_less_long_than_the_application_says() {

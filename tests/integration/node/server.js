@@ -11,6 +11,7 @@
 //     [--close-delay MS]         closes a connection so long after an answer, without announcing it,
 //     [--close-after ANSWERS]    … after so many answers on that connection (1)
 //     [--close-idle MS]          closes a connection that has been idle so long, without announcing it
+//     [--keep-alive MS]          Node's keepAliveTimeout (5000), announced in whole seconds
 //     [--bare-1.0]               answers HTTP/1.0 without a Connection field, and closes as HTTP/1.0 asks
 //
 // Prints {"port":…} once it listens, and ends on SIGTERM or when standard input is closed,
@@ -44,6 +45,7 @@ const { values: options } = parseArgs({
     "close-delay": { type: "string" },
     "close-after": { type: "string", default: "1" },
     "close-idle": { type: "string" },
+    "keep-alive": { type: "string" },
     "bare-1.0": { type: "boolean", default: false },
     "ping-timeout": { type: "string", default: "20000" },
   },
@@ -76,6 +78,8 @@ const http = createServer((request, response) => {
     describeRequest(request, response);
   }
 });
+
+if (options["keep-alive"]) http.keepAliveTimeout = Number(options["keep-alive"]);
 
 const io = await makeServer();
 const pod = options.name ?? `${options.engine}-${process.pid}`;
