@@ -13,8 +13,7 @@
 
 mod apply;
 mod build;
-#[cfg(test)]
-mod conditions_page;
+mod condition;
 mod contest;
 mod dereference;
 mod drift;

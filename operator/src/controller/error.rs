@@ -3,8 +3,12 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use super::condition::Reason;
 use crate::client::explain;
 use crate::credentials::CredentialsFailure;
+
+/// Time until the next attempt after an error whose reason names none.
+const DEFAULT_RETRY: Duration = Duration::from_secs(10);
 
 /// Why a pass did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -43,74 +47,61 @@ impl Error {
         move |why| Self::Unreadable { what, why: why.to_string() }
     }
 
-    /// All words of [`Self::category`].
-    pub(crate) const CATEGORIES: [&str; 12] = [
-        "RefusedByAdmission",
-        "Unauthorized",
-        "Forbidden",
-        "NotFound",
-        "Conflict",
-        "Outdated",
-        "Invalid",
-        "Throttled",
-        "Unreachable",
-        "ApiServer",
-        "Credentials",
-        "Unreadable",
-    ];
+    /// The reason of a condition that tells of this error.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Api { source, .. } if is_admission(source) => Reason::RefusedByAdmission,
+            Self::Api { source, .. } => match code(source) {
+                401 => Reason::Unauthorized,
+                403 => Reason::Forbidden,
+                404 => Reason::NotFound,
+                409 if is_about_managers(source) => Reason::Conflict,
+                409 => Reason::Outdated,
+                400 | 422 => Reason::Invalid,
+                429 => Reason::Throttled,
+                0 => Reason::Unreachable,
+                _ => Reason::ApiServer,
+            },
+            Self::Credentials(_) => Reason::Credentials,
+            Self::Unreadable { .. } => Reason::Unreadable,
+        }
+    }
 
-    /// A word for metrics and conditions.
+    /// A word for metrics and logs: the reason.
     #[must_use]
     pub fn category(&self) -> &'static str {
-        match self {
-            Self::Api { source, .. } if is_admission(source) => "RefusedByAdmission",
-            Self::Api { source, .. } => match code(source) {
-                401 => "Unauthorized",
-                403 => "Forbidden",
-                404 => "NotFound",
-                409 if is_about_managers(source) => "Conflict",
-                409 => "Outdated",
-                400 | 422 => "Invalid",
-                429 => "Throttled",
-                0 => "Unreachable",
-                _ => "ApiServer",
-            },
-            Self::Credentials(_) => "Credentials",
-            Self::Unreadable { .. } => "Unreadable",
-        }
+        self.reason().as_str()
     }
 
     /// What a person can do about it, where that can be said.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
-        match self.category() {
-            "Forbidden" => Some(
+        match self.reason() {
+            Reason::Forbidden => Some(
                 "grant it, for instance by installing the chart with this namespace among watchNamespaces; \
                  traffic goes on as before",
             ),
-            "RefusedByAdmission" => Some("change what refuses it, or the spec; traffic goes on as before"),
-            "Conflict" => Some(
+            Reason::RefusedByAdmission => {
+                Some("change what refuses it, or the spec; traffic goes on as before")
+            }
+            Reason::Conflict => Some(
                 "undo what that manager changed, or take it out of what it applies; nothing is forced, and traffic \
                  goes on as before",
             ),
-            "Invalid" => Some("change the spec accordingly; traffic goes on as before"),
+            Reason::Invalid => Some("change the spec accordingly; traffic goes on as before"),
             _ => None,
         }
     }
 
     /// Somebody else was faster: the pass that their change makes sees it.
     pub(crate) fn is_outdated(&self) -> bool {
-        self.category() == "Outdated"
+        self.reason() == Reason::Outdated
     }
 
-    /// When to try again. What only a person can change is tried rarely.
+    /// Time until the next attempt. What only a person can change is tried rarely.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
-        Duration::from_secs(match self.category() {
-            "Forbidden" | "RefusedByAdmission" | "Invalid" | "Unreadable" | "Unauthorized" => 60,
-            "Outdated" => 1,
-            _ => 10,
-        })
+        self.reason().retry().unwrap_or(DEFAULT_RETRY)
     }
 }
 
@@ -174,7 +165,6 @@ mod tests {
         for (code, category) in [(409, "Outdated"), (422, "Invalid"), (500, "ApiServer"), (429, "Throttled")]
         {
             assert_eq!(error(code, "").category(), category);
-            assert!(Error::CATEGORIES.contains(&category));
         }
     }
 

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use socketio_sidecar_core::config;
 
+use super::condition::{Finding, Reason};
 use super::names;
-use super::status::{ConditionType, Finding};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::ForwardedFor;
 
@@ -137,48 +137,47 @@ impl Front {
 
     /// The facts that a user has to know before traffic is led to the sidecars.
     pub(crate) fn finding(&self, service: &str) -> Finding {
-        let condition = ConditionType::ClientAddressKnown;
         let replaced = "X-Forwarded-*, X-Real-IP and Forwarded of clients are removed; X-Forwarded-For and X-Real-IP \
                         are set to the address of the connection";
         let (reason, message) = match self {
             Self::Set(set @ (ForwardedFor::Append | ForwardedFor::Preserve)) => (
-                "AsConfigured",
+                Reason::AsConfigured,
                 format!(
                     "edge.forwardedFor is {set:?}, so X-Forwarded-* of clients pass, and clients can forge them where no \
                      HTTP proxy overwrites them"
                 ),
             ),
             Self::Set(set) | Self::SetBehindIngress(set) => {
-                ("AsConfigured", format!("edge.forwardedFor is {set:?}"))
+                (Reason::AsConfigured, format!("edge.forwardedFor is {set:?}"))
             }
             Self::ProxyProtocol => (
-                "ProxiesTrusted",
+                Reason::ProxiesTrusted,
                 "edge.proxyProtocol is true: X-Forwarded-*, X-Real-IP and Forwarded of clients are removed; \
                  X-Forwarded-For and X-Real-IP are set to the source in the PROXY protocol header; where that source is \
                  in edge.trustedProxies too, X-Forwarded-* pass unchanged"
                     .to_owned(),
             ),
             Self::Networks => (
-                "ProxiesTrusted",
+                Reason::ProxiesTrusted,
                 format!("X-Forwarded-* pass unchanged from edge.trustedProxies; from all others {replaced}"),
             ),
-            Self::Count(0) => ("NoProxy", format!("edge.trustedProxyCount is 0: {replaced}")),
+            Self::Count(0) => (Reason::NoProxy, format!("edge.trustedProxyCount is 0: {replaced}")),
             Self::Count(count) => {
-                ("ProxiesTrusted", format!("X-Forwarded-* pass unchanged: edge.trustedProxyCount is {count}"))
+                (Reason::ProxiesTrusted, format!("X-Forwarded-* pass unchanged: edge.trustedProxyCount is {count}"))
             }
             Self::Ingress(ingress) => (
-                "IngressInFront",
+                Reason::IngressInFront,
                 format!("X-Forwarded-* pass unchanged, as the edge of Ingress {ingress} sends them"),
             ),
             Self::LoadBalancer => (
-                "LoadBalancerInFront",
+                Reason::LoadBalancerInFront,
                 format!(
                     "Service {service} is of type LoadBalancer and forwards TCP: {replaced}; if an HTTP proxy stands in \
                      front, set edge.trustedProxies or edge.trustedProxyCount"
                 ),
             ),
             Self::HttpLoadBalancer(annotation) => (
-                "LoadBalancerInFront",
+                Reason::LoadBalancerInFront,
                 format!(
                     "X-Forwarded-* pass unchanged: annotation {annotation} makes the load balancer an HTTP proxy"
                 ),
@@ -188,10 +187,10 @@ impl Front {
                     "no proxy is known in front of Service {service}, so clients can forge X-Forwarded-*; set \
                      edge.trustedProxies, or edge.trustedProxyCount (0 for none)"
                 );
-                return Finding::fails(condition, "EdgeUnknown", message);
+                return Finding::new(Reason::EdgeUnknown, message);
             }
         };
-        Finding::holds(condition, reason, message)
+        Finding::new(reason, message)
     }
 }
 

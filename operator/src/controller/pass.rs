@@ -2,8 +2,6 @@
 
 mod credentials;
 
-use std::time::Duration;
-
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -14,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::apply::{self, apply};
 use super::build::resource::{client_service, sidecar_secret};
 use super::build::{self, Inputs, build};
+use super::condition::{ConditionType, Finding, Reason};
 use super::contest;
 use super::dereference::{Observed, dereference};
 use super::error::Error;
@@ -24,16 +23,13 @@ use super::plan::{Asks, Plan, Situation, decide, recorded};
 use super::rest::rest;
 use super::revisions;
 use super::status::findings::{accepted, findings, summarize};
-use super::status::{ConditionType, Finding, Summary, conclude, step_reason};
+use super::status::{Summary, conclude};
 use super::validate::{Refusal, validate};
 use super::workload::Workload;
 use super::{Context, RESYNC, others};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{DeletionPolicy, SocketIoClusterStatus};
 use crate::credentials::Credentials;
-
-/// How soon an object that cannot have its workload is looked at again.
-const RIVAL: Duration = Duration::from_secs(15);
 
 /// Runs it. Whatever happens is said in the status, an error too.
 pub(super) async fn run(cluster: &SocketIoCluster, context: &Context) -> Result<Action, Error> {
@@ -111,7 +107,7 @@ async fn reconcile(cluster: &SocketIoCluster, context: &Context, now: Timestamp)
             }
             _ => format!("{kind} {name} had been changed or deleted, and was put back"),
         };
-        publish(cluster, context, EventType::Normal, "Repaired", &note, Some(object)).await;
+        publish(cluster, context, EventType::Normal, Reason::Repaired.as_str(), &note, Some(object)).await;
     }
     Ok(Action::requeue(plan.again.map_or_else(|| rest(cluster), |again| again.min(RESYNC))))
 }
@@ -144,7 +140,7 @@ async fn refuse(
 ) -> Result<Action, Error> {
     let before = cluster.status.clone().unwrap_or_default();
     // That the other object is gone is watched, but seen here a moment later.
-    let again = if refusal.condition == ConditionType::Accepted { RIVAL } else { rest(cluster) };
+    let again = refusal.reason.retry().unwrap_or_else(|| rest(cluster));
     let mut findings = vec![Finding::from(refusal)];
     if findings[0].condition > ConditionType::Accepted {
         findings.push(accepted(cluster));
@@ -195,11 +191,11 @@ async fn release(cluster: &SocketIoCluster, context: &Context, now: Timestamp) -
             None => (EventType::Normal, "everything is as it was before".to_owned()),
             Some(error) => (EventType::Warning, format!("something is not as it was before: {error}")),
         };
-        publish(cluster, context, type_, "Released", &note, None).await;
+        publish(cluster, context, type_, Reason::Released.as_str(), &note, None).await;
         return Ok(Action::await_change());
     }
     let waits_for = plan.waits_for.clone().unwrap_or_default();
-    let summary = Summary::Waiting(step_reason(plan.step), format!("being deleted; waits for {waits_for}"));
+    let summary = Summary::Waiting(plan.step.into(), format!("being deleted; waits for {waits_for}"));
     let status = progress(cluster, &observed, &plan, &given.revision);
     let status = conclude(&before, status, cluster.metadata.generation, Vec::new(), &summary, now);
     patch_status(cluster, &status, context).await?;

@@ -8,10 +8,11 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
 use super::Context;
+use super::condition::{ConditionType, Reason};
 use super::error::Error;
 use super::front::LOOPBACK;
 use super::names::MANAGER;
-use super::status::{ConditionType, READY, is_progress, turned};
+use super::status::turned;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 
@@ -45,13 +46,14 @@ pub(crate) async fn patch_status(
         .map_err(Error::api(format!("writing the status of SocketIoCluster {}", cluster.name_any())))?;
     context.metrics.write("SocketIoCluster/status", "patch");
 
-    if let Some(condition) = turned(READY, &before, status) {
-        let good = condition.status == "True" || is_progress(&condition.reason);
+    if let Some(condition) = turned(ConditionType::Ready, &before, status) {
+        let good =
+            condition.status == "True" || Reason::parse(&condition.reason).is_some_and(Reason::is_progress);
         let type_ = if good { EventType::Normal } else { EventType::Warning };
         publish(cluster, context, type_, &condition.reason, &condition.message, None).await;
     }
     // The first pass reports it, before traffic is led to the sidecars.
-    if let Some(condition) = turned(ConditionType::ClientAddressKnown.name(), &before, status) {
+    if let Some(condition) = turned(ConditionType::ClientAddressKnown, &before, status) {
         let type_ = if condition.status == "True" { EventType::Normal } else { EventType::Warning };
         let note = format!("{}. {LOOPBACK}", condition.message);
         publish(cluster, context, type_, &condition.reason, &note, None).await;

@@ -11,88 +11,9 @@ pub(crate) mod findings;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::condition::{ConditionType, Finding, Reason};
 use super::error::Error;
-use super::validate::Refusal;
-use crate::crd::v1alpha1::{SocketIoClusterStatus, Step};
-
-/// The types of condition, in the order of their importance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum ConditionType {
-    /// The spec can be followed, and no older object has the workload.
-    Accepted,
-    /// What it names exists.
-    ResolvedRefs,
-    /// Every ready pod has the sidecar.
-    SidecarInjected,
-    /// Clients' traffic goes through the sidecars.
-    TrafficRouted,
-    /// The edge is told what is asked for.
-    EdgeProgrammed,
-    /// The kind of load balancer in front is known, so that clients cannot forge their address.
-    ClientAddressKnown,
-    /// It is known how events pass between pods.
-    AdapterDeclared,
-}
-
-impl ConditionType {
-    /// As it is written.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "Accepted",
-            Self::ResolvedRefs => "ResolvedRefs",
-            Self::SidecarInjected => "SidecarInjected",
-            Self::TrafficRouted => "TrafficRouted",
-            Self::EdgeProgrammed => "EdgeProgrammed",
-            Self::ClientAddressKnown => "ClientAddressKnown",
-            Self::AdapterDeclared => "AdapterDeclared",
-        }
-    }
-
-    /// Without it, traffic is not what the spec asks for.
-    fn is_needed(self) -> bool {
-        !matches!(self, Self::AdapterDeclared | Self::ClientAddressKnown)
-    }
-}
-
-/// The condition that sums up.
-pub(crate) const READY: &str = "Ready";
-
-/// What is known of one condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// Which one.
-    pub(crate) condition: ConditionType,
-    /// It holds.
-    pub(crate) holds: bool,
-    /// In PascalCase.
-    pub(crate) reason: &'static str,
-    /// A sentence.
-    pub(crate) message: String,
-}
-
-impl Finding {
-    /// It holds.
-    pub(crate) fn holds(condition: ConditionType, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { condition, holds: true, reason, message: message.into() }
-    }
-
-    /// It does not, or not yet.
-    pub(crate) fn fails(condition: ConditionType, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { condition, holds: false, reason, message: message.into() }
-    }
-
-    /// The most important one that fails and is needed, if there is one.
-    pub(crate) fn first_failure(findings: &[Self]) -> Option<&Self> {
-        let failures = findings.iter().filter(|finding| !finding.holds && finding.condition.is_needed());
-        failures.min_by_key(|finding| finding.condition)
-    }
-}
-
-impl From<Refusal> for Finding {
-    fn from(refusal: Refusal) -> Self {
-        Self::fails(refusal.condition, refusal.reason, refusal.message)
-    }
-}
+use crate::crd::v1alpha1::SocketIoClusterStatus;
 
 /// What is true of the whole object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,9 +21,9 @@ pub(crate) enum Summary {
     /// All is in place.
     Ready(String),
     /// On its way: what it waits for.
-    Waiting(&'static str, String),
+    Waiting(Reason, String),
     /// Something failed, or is refused.
-    Failed(&'static str, String),
+    Failed(Reason, String),
 }
 
 impl Summary {
@@ -112,7 +33,7 @@ impl Summary {
             Some(advice) => format!("{error}; {advice}"),
             None => format!("{error}; it is tried again"),
         };
-        Self::Failed(error.category(), message)
+        Self::Failed(error.reason(), message)
     }
 
     /// The first finding that fails and is needed, if there is one.
@@ -132,7 +53,8 @@ pub(crate) fn conclude(
     now: Timestamp,
 ) -> SocketIoClusterStatus {
     let mut conditions: Vec<Condition> = Vec::new();
-    let mut add = |type_: &str, holds: bool, reason: &str, message: String| {
+    let mut add = |type_: ConditionType, reason: Reason, message: String| {
+        let (type_, holds) = (type_.as_str(), reason.holds());
         let status = if holds { "True" } else { "False" };
         let earlier = before.conditions.iter().find(|condition| condition.type_ == type_);
         let message = shortened(message);
@@ -149,19 +71,19 @@ pub(crate) fn conclude(
         conditions.push(Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),
-            reason: reason.to_owned(),
+            reason: reason.as_str().to_owned(),
             message,
             observed_generation: generation,
             last_transition_time,
         });
     };
     for finding in findings {
-        add(finding.condition.name(), finding.holds, finding.reason, finding.message);
+        add(finding.condition, finding.reason, finding.message);
     }
     match summary {
-        Summary::Ready(message) => add(READY, true, "Ready", message.clone()),
+        Summary::Ready(message) => add(ConditionType::Ready, Reason::Ready, message.clone()),
         Summary::Waiting(reason, message) | Summary::Failed(reason, message) => {
-            add(READY, false, reason, message.clone());
+            add(ConditionType::Ready, *reason, message.clone());
         }
     }
     // What a pass did not look at stays as it was.
@@ -179,7 +101,7 @@ pub(crate) fn conclude(
 fn says_the_same(
     was: &Condition,
     status: &str,
-    reason: &str,
+    reason: Reason,
     generation: Option<i64>,
     message: &str,
 ) -> bool {
@@ -187,8 +109,8 @@ fn says_the_same(
         let words = message.split_whitespace().filter(|word| !word.contains(|it: char| it.is_ascii_digit()));
         words.map(str::to_owned).collect()
     };
-    let same = was.status == status && was.reason == reason && was.observed_generation == generation;
-    same && Error::CATEGORIES.contains(&reason) && words(&was.message) == words(message)
+    let same = was.status == status && was.reason == reason.as_str() && was.observed_generation == generation;
+    same && reason.is_refusal_of_api_server() && words(&was.message) == words(message)
 }
 
 /// The longest message that the API takes is 32 KiB; a person reads less.
@@ -202,43 +124,18 @@ fn shortened(mut message: String) -> String {
     message
 }
 
-/// The reason of Ready while a step is under way.
-pub(crate) fn step_reason(step: Step) -> &'static str {
-    match step {
-        Step::Injecting => "Injecting",
-        Step::Settling => "Settling",
-        Step::Programmed => "Applying",
-        Step::Untagging => "Untagging",
-        Step::Draining => "Draining",
-        Step::Closing => "Closing",
-        Step::Emptying => "Emptying",
-        Step::RoutingBack => "RoutingBack",
-        Step::Uninjecting => "Uninjecting",
-    }
-}
-
-/// Whether a reason is that of a step on the way.
-pub(crate) fn is_progress(reason: &str) -> bool {
-    use Step::{
-        Closing, Draining, Emptying, Injecting, Programmed, RoutingBack, Settling, Uninjecting, Untagging,
-    };
-    let steps =
-        [Injecting, Settling, Programmed, Untagging, Draining, Closing, Emptying, RoutingBack, Uninjecting];
-    steps.into_iter().any(|step| step_reason(step) == reason)
-}
-
 /// The Ready condition, if there is one.
 pub(crate) fn ready(status: &SocketIoClusterStatus) -> Option<&Condition> {
-    condition(status, READY)
+    condition(status, ConditionType::Ready)
 }
 
-fn condition<'s>(status: &'s SocketIoClusterStatus, type_: &str) -> Option<&'s Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == type_)
+fn condition(status: &SocketIoClusterStatus, type_: ConditionType) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_.as_str())
 }
 
 /// Returns the condition of this type where its status or reason changed, which an Event reports.
 pub(crate) fn turned<'a>(
-    type_: &str,
+    type_: ConditionType,
     before: &SocketIoClusterStatus,
     after: &'a SocketIoClusterStatus,
 ) -> Option<&'a Condition> {
@@ -264,40 +161,40 @@ mod tests {
 
     #[test]
     fn a_condition_keeps_its_time_until_it_turns() {
-        let good = || Finding::holds(ConditionType::Accepted, "Accepted", "");
-        let bad = || Finding::fails(ConditionType::Accepted, "HostNetwork", "no");
+        let good = || Finding::new(Reason::Accepted, "");
+        let bad = || Finding::new(Reason::HostNetwork, "no");
         let first = status(&SocketIoClusterStatus::default(), vec![good()], 1);
         assert_eq!(status(&first, vec![good()], 2), first);
         let turned_at = status(&first, vec![bad()], 3);
         assert!(turned_at.conditions.iter().all(|condition| condition.last_transition_time.0 == at(3)));
-        assert_eq!(turned(READY, &first, &turned_at).unwrap().reason, "HostNetwork");
-        assert_eq!(turned(READY, &turned_at, &status(&turned_at, vec![bad()], 4)), None);
+        assert_eq!(turned(ConditionType::Ready, &first, &turned_at).unwrap().reason, "HostNetwork");
+        assert_eq!(turned(ConditionType::Ready, &turned_at, &status(&turned_at, vec![bad()], 4)), None);
     }
 
     #[test]
     fn what_the_api_server_says_anew_each_time_is_written_once() {
         let edge = |reason, message: &str| {
-            vec![Finding::fails(ConditionType::EdgeProgrammed, reason, message.to_owned())]
+            vec![Finding::about(ConditionType::EdgeProgrammed, reason, message.to_owned())]
         };
         let expired = |time: &str| format!("certificate has expired: current time {time} is after July");
         let first = |reason| {
             status(&SocketIoClusterStatus::default(), edge(reason, &expired("2026-11-23T10:00:00Z")), 1)
         };
-        let refused = first("RefusedByAdmission");
-        let again = edge("RefusedByAdmission", &expired("2026-11-23T10:00:01Z"));
+        let refused = first(Reason::RefusedByAdmission);
+        let again = edge(Reason::RefusedByAdmission, &expired("2026-11-23T10:00:01Z"));
         assert_eq!(status(&refused, again, 2), refused);
-        assert_ne!(status(&refused, edge("RefusedByAdmission", "another certificate"), 2), refused);
+        assert_ne!(status(&refused, edge(Reason::RefusedByAdmission, "another certificate"), 2), refused);
         // What the operator itself says of pods changes with their names.
-        let waits = first("Injecting");
-        assert_ne!(status(&waits, edge("Injecting", &expired("2026-11-23T10:00:01Z")), 2), waits);
+        let waits = first(Reason::Injecting);
+        assert_ne!(status(&waits, edge(Reason::Injecting, &expired("2026-11-23T10:00:01Z")), 2), waits);
     }
 
     #[test]
     fn ready_says_the_most_important_failure_and_an_undeclared_adapter_is_none() {
         let findings = vec![
-            Finding::fails(ConditionType::AdapterDeclared, "NotDeclared", "adapter"),
-            Finding::fails(ConditionType::EdgeProgrammed, "IngressClassNotFound", "class"),
-            Finding::fails(ConditionType::ResolvedRefs, "WorkloadNotFound", "workload"),
+            Finding::new(Reason::NotDeclared, "adapter"),
+            Finding::new(Reason::IngressClassNotFound, "class"),
+            Finding::new(Reason::WorkloadNotFound, "workload"),
         ];
         let all = status(&SocketIoClusterStatus::default(), findings.clone(), 1);
         assert_eq!(ready(&all).unwrap().reason, "WorkloadNotFound");
@@ -307,12 +204,8 @@ mod tests {
 
     #[test]
     fn what_a_pass_did_not_look_at_stays() {
-        let first = status(
-            &SocketIoClusterStatus::default(),
-            vec![Finding::holds(ConditionType::TrafficRouted, "Routed", "")],
-            1,
-        );
-        let second = status(&first, vec![Finding::holds(ConditionType::Accepted, "Accepted", "")], 2);
+        let first = status(&SocketIoClusterStatus::default(), vec![Finding::new(Reason::Routed, "")], 1);
+        let second = status(&first, vec![Finding::new(Reason::Accepted, "")], 2);
         assert!(second.conditions.iter().any(|condition| condition.type_ == "TrafficRouted"));
     }
 

@@ -11,10 +11,10 @@ use kube::{Resource, ResourceExt};
 
 use super::build::edge::{Program, Provider, program};
 use super::build::resource::{client_service, user_ingress};
+use super::condition::{Finding, Reason};
 use super::dereference::Observed;
 use super::names::{self, CLUSTER_LABEL, SIDECAR, belongs_to};
 use super::plan::list;
-use super::status::ConditionType;
 use super::workload::Workload;
 use crate::crd::v1alpha1::WorkloadKind;
 use crate::crd::{Guarded, SocketIoCluster};
@@ -22,16 +22,17 @@ use crate::crd::{Guarded, SocketIoCluster};
 /// Why something is not done, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// The condition that says it.
-    pub(crate) condition: ConditionType,
-    /// In PascalCase.
-    pub(crate) reason: &'static str,
+    /// The reason, which also tells the condition.
+    pub(crate) reason: Reason,
     /// A sentence.
     pub(crate) message: String,
 }
 
-/// Reasons that end when another SocketIoCluster does.
-pub(crate) const OF_RIVALS: [&str; 3] = ["Conflicted", "ServiceTaken", "IngressTaken"];
+impl From<Refusal> for Finding {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.reason, refusal.message)
+    }
+}
 
 /// What was read and found to allow it.
 #[derive(Debug, Clone)]
@@ -42,8 +43,8 @@ pub(crate) struct Valid<'o> {
     pub(crate) edge: Option<Result<Program, Refusal>>,
 }
 
-fn refuse(condition: ConditionType, reason: &'static str, message: String) -> Refusal {
-    Refusal { condition, reason, message }
+fn refuse(reason: Reason, message: String) -> Refusal {
+    Refusal { reason, message }
 }
 
 /// Validates. `others` are the SocketIoClusters of the same namespace.
@@ -60,8 +61,7 @@ pub(crate) fn validate<'o>(
     let kind = reference.kind.resource().kind;
     let workload = observed.workload.as_ref().ok_or_else(|| {
         refuse(
-            ConditionType::ResolvedRefs,
-            "WorkloadNotFound",
+            Reason::WorkloadNotFound,
             format!(
                 "there is no {kind} {} in this namespace; create it, or make another SocketIoCluster with the right \
                  workloadRef",
@@ -100,8 +100,7 @@ fn accept(cluster: &SocketIoCluster, observed: &Observed, others: &[Arc<Guarded>
         });
     match rival {
         Some(rival) => Err(refuse(
-            ConditionType::Accepted,
-            "Conflicted",
+            Reason::Conflicted,
             format!("SocketIoCluster {} has this workload already; delete one of the two", rival.name_any()),
         )),
         None => Ok(()),
@@ -110,11 +109,11 @@ fn accept(cluster: &SocketIoCluster, observed: &Observed, others: &[Arc<Guarded>
 
 fn check_workload(cluster: &SocketIoCluster, workload: &Workload, kind: &str) -> Result<(), Refusal> {
     let name = &cluster.spec.workload_ref.name;
-    let accepted = |reason, message| Err(refuse(ConditionType::Accepted, reason, message));
+    let refuse = |reason, message| Err(refuse(reason, message));
     let pod = workload.pod();
     if pod.and_then(|pod| pod.host_network) == Some(true) {
-        return accepted(
-            "HostNetwork",
+        return refuse(
+            Reason::HostNetwork,
             format!(
                 "{kind} {name} uses hostNetwork, where the sidecars' ports would be the node's; take hostNetwork out \
                  of its pod template"
@@ -124,16 +123,16 @@ fn check_workload(cluster: &SocketIoCluster, workload: &Workload, kind: &str) ->
     let injected = cluster.status.as_ref().is_some_and(|status| status.sidecar_image.is_some());
     if workload.sidecar().is_some() && !injected && workload.holder() != Some(&cluster.name_any()) {
         if let Some(gone) = workload.holder() {
-            return accepted(
-                "NameTaken",
+            return refuse(
+                Reason::NameTaken,
                 format!(
                     "{kind} {name} has the sidecar of SocketIoCluster {gone}, which is gone; name this one {gone}, so \
                      that it takes that up, or take the sidecar out"
                 ),
             );
         }
-        return accepted(
-            "NameTaken",
+        return refuse(
+            Reason::NameTaken,
             format!(
                 "{kind} {name} has a container named {SIDECAR} already; remove it, or give it another name, so that \
                  the sidecar can be injected"
@@ -146,8 +145,8 @@ fn check_workload(cluster: &SocketIoCluster, workload: &Workload, kind: &str) ->
         Some((container.name.clone(), port.container_port))
     });
     if let Some((container, port)) = taken {
-        return accepted(
-            "PortTaken",
+        return refuse(
+            Reason::PortTaken,
             format!(
                 "container {container} of {kind} {name} uses port {port}, which is the sidecar's; let it use another"
             ),
@@ -165,8 +164,7 @@ fn check_made(cluster: &SocketIoCluster, observed: &Observed) -> Result<(), Refu
         .or_else(|| service.map(|_| format!("Service {}", names::peer_service(cluster))));
     match found {
         Some(object) => Err(refuse(
-            ConditionType::ResolvedRefs,
-            "ObjectExists",
+            Reason::ObjectExists,
             format!(
                 "{object} exists already and is not ours; remove it, or give this SocketIoCluster another name"
             ),
@@ -181,13 +179,13 @@ fn check_service(
     workload: &Workload,
     others: &[Arc<Guarded>],
 ) -> Result<(), Refusal> {
-    let unresolved = |reason, message| Err(refuse(ConditionType::ResolvedRefs, reason, message));
+    let refuse = |reason, message| Err(refuse(reason, message));
     let wanted = &cluster.spec.edge.service;
     let name = names::client_service(cluster);
     let port = cluster.spec.app.port;
     match (&observed.client_service, wanted.take_over) {
-        (None, true) => unresolved(
-            "ServiceNotFound",
+        (None, true) => refuse(
+            Reason::ServiceNotFound,
             format!(
                 "there is no Service {name} in this namespace to take over; create it, or delete this \
                  SocketIoCluster and make another with the right name, or without edge.service.takeOver"
@@ -195,8 +193,8 @@ fn check_service(
         ),
         (Some(service), true) => {
             if client_service::port_to_application(service, workload, port).is_none() {
-                return unresolved(
-                    "NoSuchPort",
+                return refuse(
+                    Reason::NoSuchPort,
                     format!(
                         "no port of Service {name} leads to port {port} of the pods; set app.port to the port that \
                          the application listens on, or let a port of the Service lead there"
@@ -205,8 +203,8 @@ fn check_service(
             }
             let spec = service.spec.as_ref();
             if client_service::is_headless(service) {
-                return unresolved(
-                    "HeadlessService",
+                return refuse(
+                    Reason::HeadlessService,
                     format!(
                         "Service {name} is headless: its clients find the pods by DNS and reach the application \
                          directly; name one that has a cluster IP in a new SocketIoCluster"
@@ -215,8 +213,8 @@ fn check_service(
             }
             let selector = spec.and_then(|spec| spec.selector.as_ref());
             if !selector.is_some_and(|selector| workload.is_selected_by(selector)) {
-                return unresolved(
-                    "ServiceElsewhere",
+                return refuse(
+                    Reason::ServiceElsewhere,
                     format!(
                         "Service {name} does not select the pods of this workload; name one that does in a new \
                          SocketIoCluster, or correct its selector"
@@ -224,8 +222,8 @@ fn check_service(
                 );
             }
             if !observed.other_pods.is_empty() {
-                return unresolved(
-                    "ServiceShared",
+                return refuse(
+                    Reason::ServiceShared,
                     format!(
                         "Service {name} also selects pods that are not of this workload ({}), which would get no more \
                          traffic; give them a Service of their own",
@@ -235,8 +233,8 @@ fn check_service(
             }
             match client_service::taken_by(service) {
                 // One that is gone has left it as it was when it was told to retain.
-                Some(by) if by != names::uid(cluster) && exists(&by, others) => unresolved(
-                    "ServiceTaken",
+                Some(by) if by != names::uid(cluster) && exists(&by, others) => refuse(
+                    Reason::ServiceTaken,
                     format!(
                         "Service {name} was taken over by another SocketIoCluster; delete that one first"
                     ),
@@ -244,8 +242,8 @@ fn check_service(
                 _ => Ok(()),
             }
         }
-        (Some(service), false) if !belongs_to(service, cluster) => unresolved(
-            "ServiceExists",
+        (Some(service), false) if !belongs_to(service, cluster) => refuse(
+            Reason::ServiceExists,
             format!(
                 "Service {name} exists already and is not ours; remove it, or set edge.service to {{name: {name}, \
                  takeOver: true}} in a new SocketIoCluster to have it lead to the sidecars"
@@ -254,8 +252,8 @@ fn check_service(
         _ if !wanted.take_over
             && workload.selector.match_labels.as_ref().is_none_or(std::collections::BTreeMap::is_empty) =>
         {
-            unresolved(
-                "SelectorNotUsable",
+            refuse(
+                Reason::SelectorNotUsable,
                 format!(
                     "the workload's selector has no matchLabels, which a Service needs; make a Service of your own and \
                      name it with edge.service.takeOver; its selector may be the label {CLUSTER_LABEL}"
@@ -277,7 +275,7 @@ fn check_edge(
 ) -> Option<Result<Program, Refusal>> {
     let wanted = cluster.spec.edge.ingress.as_ref()?;
     let name = names::ingress(cluster)?;
-    let refuse = |reason, message| Some(Err(refuse(ConditionType::EdgeProgrammed, reason, message)));
+    let refuse = |reason, message| Some(Err(refuse(reason, message)));
     let class = wanted
         .class_name
         .clone()
@@ -285,7 +283,7 @@ fn check_edge(
     match (&observed.ingress, wanted.take_over) {
         (None, true) => {
             return refuse(
-                "IngressNotFound",
+                Reason::IngressNotFound,
                 format!(
                     "there is no Ingress {name} in this namespace to annotate; create it, or change edge.ingress"
                 ),
@@ -293,7 +291,7 @@ fn check_edge(
         }
         (Some(ingress), false) if !belongs_to(ingress, cluster) => {
             return refuse(
-                "IngressExists",
+                Reason::IngressExists,
                 format!(
                     "Ingress {name} exists already and is not ours; set edge.ingress to {{name: {name}, takeOver: \
                      true}} to have it annotated, or remove it"
@@ -305,13 +303,13 @@ fn check_edge(
                 .is_some_and(|by| by != names::uid(cluster) && exists(&by, others)) =>
         {
             return refuse(
-                "IngressTaken",
+                Reason::IngressTaken,
                 format!("Ingress {name} was taken over by another SocketIoCluster; delete that one first"),
             );
         }
         (Some(ingress), true) if !leads_to(ingress, &names::client_service(cluster)) => {
             return refuse(
-                "IngressElsewhere",
+                Reason::IngressElsewhere,
                 format!(
                     "Ingress {name} does not lead to Service {}; let its backend be that Service, or take its own \
                      Service over with edge.service",
@@ -323,18 +321,18 @@ fn check_edge(
     }
     let Some(class) = class else {
         return refuse(
-            "NoIngressClass",
+            Reason::NoIngressClass,
             format!("Ingress {name} names no IngressClass; set edge.ingress.className"),
         );
     };
     let found = match &observed.ingress_class {
         Some(Ok(found)) => Some(found),
-        Some(Err(why)) => return refuse("IngressClassUnreadable", format!("{why}; it is tried again")),
+        Some(Err(why)) => return refuse(Reason::IngressClassUnreadable, format!("{why}; it is tried again")),
         None => None,
     };
     let Some(found) = found else {
         return refuse(
-            "IngressClassNotFound",
+            Reason::IngressClassNotFound,
             format!(
                 "there is no IngressClass {class}; name one that `kubectl get ingressclass` lists, or create it"
             ),
@@ -352,7 +350,7 @@ fn check_edge(
                     .is_some_and(|ingress| user_ingress::has_own_snippet(ingress, &program))
             {
                 return refuse(
-                    "IngressHasSnippet",
+                    Reason::IngressHasSnippet,
                     format!(
                         "Ingress {name} has a configuration-snippet of its own, which is not overwritten; remove it, \
                          or set edge.sessionAffinity.forwardedFor to Trusted"
@@ -362,7 +360,7 @@ fn check_edge(
             Some(Ok(program))
         }
         None => refuse(
-            "UnknownController",
+            Reason::UnknownController,
             format!(
                 "IngressClass {class} is of controller {controller}, for which there are no annotations yet; take \
                  edge.ingress out, and let an Ingress of your own lead to Service {}",

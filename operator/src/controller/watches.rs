@@ -17,8 +17,8 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 
+use super::condition::Reason;
 use super::names::{self, CLUSTER_LABEL};
-use super::validate::OF_RIVALS;
 use crate::crd::v1alpha1::WorkloadKind;
 use crate::crd::{Guarded, SocketIoCluster};
 pub(super) use ours::OurIngresses;
@@ -142,7 +142,10 @@ fn may_use_class(cluster: &SocketIoCluster, class: &str) -> bool {
 /// The object waits for what another one has.
 fn waits_for_another(cluster: &SocketIoCluster) -> bool {
     let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|condition| OF_RIVALS.contains(&condition.reason.as_str()))
+    conditions
+        .into_iter()
+        .filter_map(|condition| Reason::parse(&condition.reason))
+        .any(Reason::is_about_another_cluster)
 }
 
 /// What is read of such objects is their metadata alone.

@@ -9,10 +9,10 @@ fn service(type_: &str, annotations: &Value) -> Service {
     serde_json::from_value(service).unwrap()
 }
 
-fn told(edge: &Value, service: Option<&Service>) -> (Option<config::ForwardedFor>, &'static str, bool) {
+fn told(edge: &Value, service: Option<&Service>) -> (Option<config::ForwardedFor>, Reason, bool) {
     let front = detect(&cluster_with(&json!({"edge": edge})), service);
     let finding = front.finding("chat");
-    (front.forwarded_for(), finding.reason, finding.holds)
+    (front.forwarded_for(), finding.reason, finding.reason.holds())
 }
 
 #[test]
@@ -22,30 +22,36 @@ fn the_kind_of_edge_follows_from_the_spec_and_then_from_the_service() {
     let node_port = service("NodePort", &json!({}));
     let ingress = json!({"className": "nginx"});
     for (edge, service, forwarded_for, reason, holds) in [
-        (json!({}), None, Some(Preserve), "EdgeUnknown", false),
-        (json!({}), Some(&cluster_ip), Some(Preserve), "EdgeUnknown", false),
-        (json!({}), Some(&node_port), Some(Preserve), "EdgeUnknown", false),
-        (json!({}), Some(&balancer), Some(Replace), "LoadBalancerInFront", true),
-        (json!({"ingress": ingress}), Some(&cluster_ip), Some(Preserve), "IngressInFront", true),
-        (json!({"ingress": ingress}), Some(&balancer), Some(Preserve), "IngressInFront", true),
-        (json!({"trustedProxyCount": 0}), Some(&node_port), Some(Replace), "NoProxy", true),
-        (json!({"trustedProxyCount": 2}), Some(&balancer), Some(Preserve), "ProxiesTrusted", true),
-        (json!({"trustedProxies": ["10.0.0.0/8"]}), Some(&balancer), None, "ProxiesTrusted", true),
+        (json!({}), None, Some(Preserve), Reason::EdgeUnknown, false),
+        (json!({}), Some(&cluster_ip), Some(Preserve), Reason::EdgeUnknown, false),
+        (json!({}), Some(&node_port), Some(Preserve), Reason::EdgeUnknown, false),
+        (json!({}), Some(&balancer), Some(Replace), Reason::LoadBalancerInFront, true),
+        (json!({"ingress": ingress}), Some(&cluster_ip), Some(Preserve), Reason::IngressInFront, true),
+        (json!({"ingress": ingress}), Some(&balancer), Some(Preserve), Reason::IngressInFront, true),
+        (json!({"trustedProxyCount": 0}), Some(&node_port), Some(Replace), Reason::NoProxy, true),
+        (json!({"trustedProxyCount": 2}), Some(&balancer), Some(Preserve), Reason::ProxiesTrusted, true),
+        (json!({"trustedProxies": ["10.0.0.0/8"]}), Some(&balancer), None, Reason::ProxiesTrusted, true),
         (
             json!({"trustedProxies": ["10.0.0.0/8"], "proxyProtocol": true}),
             Some(&balancer),
             None,
-            "ProxiesTrusted",
+            Reason::ProxiesTrusted,
             true,
         ),
-        (json!({"trustedProxies": ["10.0.0.0/8"], "ingress": ingress}), None, None, "ProxiesTrusted", true),
-        (json!({"forwardedFor": "Append"}), Some(&balancer), Some(Append), "AsConfigured", true),
-        (json!({"forwardedFor": "Preserve"}), Some(&balancer), Some(Preserve), "AsConfigured", true),
+        (
+            json!({"trustedProxies": ["10.0.0.0/8"], "ingress": ingress}),
+            None,
+            None,
+            Reason::ProxiesTrusted,
+            true,
+        ),
+        (json!({"forwardedFor": "Append"}), Some(&balancer), Some(Append), Reason::AsConfigured, true),
+        (json!({"forwardedFor": "Preserve"}), Some(&balancer), Some(Preserve), Reason::AsConfigured, true),
         (
             json!({"forwardedFor": "Replace", "ingress": ingress}),
             Some(&cluster_ip),
             Some(Replace),
-            "AsConfigured",
+            Reason::AsConfigured,
             true,
         ),
     ] {

@@ -1,7 +1,8 @@
 //! What a pass found of each condition, and what that comes to: the sentences of the status. Pure.
 
-use super::{ConditionType, Finding, Summary, step_reason};
+use super::Summary;
 use crate::controller::apply::Applied;
+use crate::controller::condition::{ConditionType, Finding, Reason};
 use crate::controller::contest::Contest;
 use crate::controller::dereference::Observed;
 use crate::controller::front;
@@ -41,7 +42,7 @@ fn workload(cluster: &SocketIoCluster) -> String {
 /// What is found of a spec that can be followed.
 pub(crate) fn accepted(cluster: &SocketIoCluster) -> Finding {
     let message = format!("the spec can be followed on {}", workload(cluster));
-    Finding::holds(ConditionType::Accepted, "Accepted", message)
+    Finding::new(Reason::Accepted, message)
 }
 
 fn resolved(cluster: &SocketIoCluster) -> Finding {
@@ -51,7 +52,7 @@ fn resolved(cluster: &SocketIoCluster) -> Finding {
         }
         false => format!("{} exists, and fits", workload(cluster)),
     };
-    Finding::holds(ConditionType::ResolvedRefs, "Resolved", message)
+    Finding::new(Reason::Resolved, message)
 }
 
 fn injection(
@@ -60,7 +61,6 @@ fn injection(
     workload: &Workload,
     cluster: &SocketIoCluster,
 ) -> Finding {
-    let condition = ConditionType::SidecarInjected;
     let pods = &observed.pods;
     if contest.contested {
         let workload = &cluster.spec.workload_ref.name;
@@ -70,17 +70,17 @@ fn injection(
              object to have it put in again",
             names::MANAGER
         );
-        return Finding::fails(condition, "InjectionContested", message);
+        return Finding::new(Reason::InjectionContested, message);
     }
     if pods.without_sidecar.is_empty() && pods.ready() > 0 {
-        return Finding::holds(condition, "Injected", "every ready pod has a ready sidecar");
+        return Finding::new(Reason::Injected, "every ready pod has a ready sidecar");
     }
     if let Some(trouble) = &pods.trouble {
-        return Finding::fails(condition, "SidecarNotReady", trouble.clone());
+        return Finding::new(Reason::SidecarNotReady, trouble.clone());
     }
     if let Some(why) = workload.holds_back().filter(|_| !pods.without_sidecar.is_empty()) {
         let message = format!("{} does not replace its pods by itself: {why}", self::workload(cluster));
-        return Finding::fails(condition, "RolloutHeldBack", message);
+        return Finding::new(Reason::RolloutHeldBack, message);
     }
     let old = match pods.ready() {
         0 => "no pod is ready".to_owned(),
@@ -90,79 +90,71 @@ fn injection(
         Some(unready) => format!("{unready}; {old}"),
         None => old,
     };
-    Finding::fails(condition, "Injecting", message)
+    Finding::new(Reason::Injecting, message)
 }
 
 fn traffic(cluster: &SocketIoCluster, plan: &Plan) -> Finding {
     let service = names::client_service(cluster);
     match plan.step.route() {
-        Route::Sidecars if cluster.spec.edge.service.take_over => Finding::holds(
-            ConditionType::TrafficRouted,
-            "Routed",
+        Route::Sidecars if cluster.spec.edge.service.take_over => Finding::new(
+            Reason::Routed,
             format!("Service {service} leads to the sidecars, and will be given back as it was"),
         ),
-        Route::Sidecars => Finding::holds(
-            ConditionType::TrafficRouted,
-            "Routed",
+        Route::Sidecars => Finding::new(
+            Reason::Routed,
             format!(
                 "Service {service} leads to the sidecars; let clients and edges use it, none that leads to the \
                  application directly"
             ),
         ),
-        Route::Application => Finding::fails(
+        Route::Application => Finding::about(
             ConditionType::TrafficRouted,
-            "Injecting",
+            Reason::Injecting,
             format!("Service {service} leads to the application until every ready pod has a sidecar"),
         ),
     }
 }
 
 fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>, applied: &Applied) -> Finding {
-    let condition = ConditionType::EdgeProgrammed;
     if let Some(error) = &applied.edge_refused {
         let requires = match &valid.edge {
             Some(Ok(program)) => program.requires,
             _ => "it is tried again",
         };
-        return Finding::fails(condition, error.category(), format!("{error}. {requires}"));
+        return Finding::about(ConditionType::EdgeProgrammed, error.reason(), format!("{error}. {requires}"));
     }
     match &valid.edge {
-        None => Finding::holds(condition, "NoIngress", "no Ingress is asked for; any load balancer will do"),
+        None => Finding::new(Reason::NoIngress, "no Ingress is asked for; any load balancer will do"),
         Some(Err(refusal)) => refusal.clone().into(),
         Some(Ok(program)) => {
             let ingress = names::ingress(cluster).unwrap_or_default();
             let caution = program.caution.map(|caution| format!(" {caution}")).unwrap_or_default();
             let message = format!("Ingress {ingress} is written. {}{caution}", program.requires);
-            Finding::holds(condition, "Written", message)
+            Finding::new(Reason::Written, message)
         }
     }
 }
 
 fn adapter(cluster: &SocketIoCluster, observed: &Observed, valid: &Valid<'_>) -> Finding {
-    let condition = ConditionType::AdapterDeclared;
     let several = has_several_pods(valid.workload, observed.pods.all);
     let declared = cluster.spec.adapter.as_ref();
     match declared.map(|adapter| adapter.r#type) {
-        None if several => Finding::fails(
-            condition,
-            "NotDeclared",
+        None if several => Finding::new(
+            Reason::NotDeclared,
             "several pods and no adapter: what one pod emits to a room, to all, or to a socket of another pod \
              does not arrive at clients of the other pods; give the application an adapter and say which in \
              spec.adapter, or say type: NotNeeded (see docs/adapters.md)",
         ),
-        None => Finding::holds(condition, "OnePod", "with one pod, no adapter is needed"),
-        Some(AdapterType::Cluster) if several => Finding::fails(
-            condition,
-            "SpansOnePod",
+        None => Finding::new(Reason::OnePod, "with one pod, no adapter is needed"),
+        Some(AdapterType::Cluster) if several => Finding::new(
+            Reason::SpansOnePod,
             "the cluster adapter passes events between the processes of one pod only; between pods it needs one \
              such as Redis (see docs/adapters.md)",
         ),
         Some(AdapterType::NotNeeded) => {
-            Finding::holds(condition, "NotNeeded", "the application sends nothing to sockets of other pods")
+            Finding::new(Reason::NotNeeded, "the application sends nothing to sockets of other pods")
         }
-        Some(_) => {
-            Finding::holds(condition, "Declared", "the application passes events between its pods itself")
-        }
+        Some(_) => Finding::new(Reason::Declared, "the application passes events between its pods itself"),
     }
 }
 
@@ -181,8 +173,8 @@ pub(crate) fn summarize(cluster: &SocketIoCluster, findings: &[Finding], plan: &
     });
     match (failure, &plan.waits_for) {
         // While pods are replaced one by one, that some have no sidecar yet is no failure.
-        (Some((reason, message)), _) if reason != "Injecting" => Summary::Failed(reason, message),
-        (_, Some(waits_for)) => Summary::Waiting(step_reason(plan.step), format!("waits for {waits_for}")),
+        (Some((reason, message)), _) if !reason.is_progress() => Summary::Failed(reason, message),
+        (_, Some(waits_for)) => Summary::Waiting(plan.step.into(), format!("waits for {waits_for}")),
         (Some((reason, message)), None) => Summary::Waiting(reason, message),
         (None, None) => Summary::Ready(match cluster.spec.mode {
             Mode::Enforce => {

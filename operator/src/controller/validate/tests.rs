@@ -4,6 +4,7 @@ use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::controller::condition::ConditionType;
 use crate::controller::fixtures::{cluster, cluster_with, workload, workload_with};
 
 fn readable(cluster: &SocketIoCluster) -> Arc<Guarded> {
@@ -14,9 +15,9 @@ fn observed() -> Observed {
     Observed { workload: Some(workload()), ..Observed::default() }
 }
 
-fn refusal(cluster: &SocketIoCluster, observed: &Observed) -> (ConditionType, &'static str, String) {
+fn refusal(cluster: &SocketIoCluster, observed: &Observed) -> (ConditionType, Reason, String) {
     let refusal = validate(cluster, observed, &[]).unwrap_err();
-    (refusal.condition, refusal.reason, refusal.message)
+    (refusal.reason.condition(), refusal.reason, refusal.message)
 }
 
 fn edge(cluster: &SocketIoCluster, observed: &Observed) -> Refusal {
@@ -47,7 +48,7 @@ fn the_oldest_object_on_a_workload_has_it() {
     let observed = observed();
     assert!(validate(&old, &observed, &both).is_ok());
     let refused = validate(&new, &observed, &both).unwrap_err();
-    assert_eq!((refused.condition, refused.reason), (ConditionType::Accepted, "Conflicted"));
+    assert_eq!((refused.reason.condition(), refused.reason), (ConditionType::Accepted, Reason::Conflicted));
     assert!(refused.message.contains("SocketIoCluster chat-b has this workload already"));
     // Who has it keeps it, although another one is older.
     let held = Observed {
@@ -57,11 +58,11 @@ fn the_oldest_object_on_a_workload_has_it() {
         ..Observed::default()
     };
     assert!(validate(&new, &held, &both).is_ok());
-    assert_eq!(validate(&old, &held, &both).unwrap_err().reason, "Conflicted");
+    assert_eq!(validate(&old, &held, &both).unwrap_err().reason, Reason::Conflicted);
     // Also one that cannot be read, but then what it would like to have is unknown.
     let invalid = InvalidObject { error: "no".to_owned(), metadata: new.metadata };
     let unreadable = [Arc::new(Guarded(Err(invalid)))];
-    assert_eq!(validate(&old, &held, &unreadable).unwrap_err().reason, "Conflicted");
+    assert_eq!(validate(&old, &held, &unreadable).unwrap_err().reason, Reason::Conflicted);
     assert!(validate(&old, &observed, &unreadable).is_ok());
     // Of two of the same second, one has it.
     let twin = with("c", "2026-01-01T00:00:00Z");
@@ -71,17 +72,17 @@ fn the_oldest_object_on_a_workload_has_it() {
 
 #[test]
 fn what_cannot_be_injected_is_refused_before_anything_is_touched() {
-    assert_eq!(refusal(&cluster(), &Observed::default()).1, "WorkloadNotFound");
+    assert_eq!(refusal(&cluster(), &Observed::default()).1, Reason::WorkloadNotFound);
     type Change = fn(&mut Value);
-    let table: &[(Change, &str, &str)] = &[
+    let table: &[(Change, Reason, &str)] = &[
         (
             |o| o["spec"]["template"]["spec"]["hostNetwork"] = json!(true),
-            "HostNetwork",
+            Reason::HostNetwork,
             "take hostNetwork out of its pod template",
         ),
         (
             |o| o["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]),
-            "NameTaken",
+            Reason::NameTaken,
             "has a container named socketio-sidecar already",
         ),
         (
@@ -89,12 +90,12 @@ fn what_cannot_be_injected_is_refused_before_anything_is_touched() {
                 o["spec"]["template"]["metadata"]["labels"] = json!({CLUSTER_LABEL: "earlier"});
                 o["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]);
             },
-            "NameTaken",
+            Reason::NameTaken,
             "SocketIoCluster earlier, which is gone; name this one earlier",
         ),
         (
             |o| o["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"] = json!(7901),
-            "PortTaken",
+            Reason::PortTaken,
             "container chat of Deployment chat uses port 7901",
         ),
     ];
@@ -117,25 +118,25 @@ fn a_service_is_taken_over_by_consent_only_and_only_one_that_leads_to_the_applic
         })),
         ..observed()
     };
-    assert_eq!(refusal(&theirs, &observed()).1, "ServiceNotFound");
-    assert_eq!(refusal(&named, &service(3000, &json!({}))).1, "ServiceExists");
+    assert_eq!(refusal(&theirs, &observed()).1, Reason::ServiceNotFound);
+    assert_eq!(refusal(&named, &service(3000, &json!({}))).1, Reason::ServiceExists);
     let (_, reason, message) = refusal(&theirs, &service(8080, &json!({})));
-    assert_eq!(reason, "NoSuchPort");
+    assert_eq!(reason, Reason::NoSuchPort);
     assert!(message.contains("no port of Service web leads to port 3000"), "{message}");
     let mut elsewhere = service(3000, &json!({}));
     let selector =
         elsewhere.client_service.as_mut().unwrap().spec.as_mut().unwrap().selector.as_mut().unwrap();
     selector.insert("app".to_owned(), "other".to_owned());
-    assert_eq!(refusal(&theirs, &elsewhere).1, "ServiceElsewhere");
+    assert_eq!(refusal(&theirs, &elsewhere).1, Reason::ServiceElsewhere);
     let shared = Observed { other_pods: vec!["canary-1".to_owned()], ..service(3000, &json!({})) };
     let (_, reason, message) = refusal(&theirs, &shared);
-    assert_eq!(reason, "ServiceShared");
+    assert_eq!(reason, Reason::ServiceShared);
     assert!(message.contains("(canary-1)"), "{message}");
     let taken = json!({names::ORIGINAL_ANNOTATION: r#"{"by":"another","ports":{"80/TCP":3000}}"#});
     let mut another = cluster_with(&json!({"workloadRef": {"kind": "Deployment", "name": "another"}}));
     another.metadata.uid = Some("another".to_owned());
     let refused = validate(&theirs, &service(7900, &taken), &[readable(&another)]).unwrap_err();
-    assert_eq!(refused.reason, "ServiceTaken");
+    assert_eq!(refused.reason, Reason::ServiceTaken);
     // One that is gone has nothing any more.
     assert!(validate(&theirs, &service(7900, &taken), &[]).is_ok());
     assert!(validate(&theirs, &service(3000, &json!({})), &[]).is_ok());
@@ -147,7 +148,7 @@ fn what_somebody_else_made_under_our_names_is_left_alone() {
         sidecar_secret: object(json!({"metadata": {"name": "chat-socketio-sidecar", "labels": labels}})),
         ..observed()
     };
-    assert_eq!(refusal(&cluster(), &secret(json!({}))).1, "ObjectExists");
+    assert_eq!(refusal(&cluster(), &secret(json!({}))).1, Reason::ObjectExists);
     let ours = json!({"app.kubernetes.io/managed-by": "socketio-affinity", CLUSTER_LABEL: "chat"});
     assert!(validate(&cluster(), &secret(ours), &[]).is_ok());
     let headless = Observed {
@@ -158,7 +159,7 @@ fn what_somebody_else_made_under_our_names_is_left_alone() {
         ..observed()
     };
     let theirs = cluster_with(&json!({"edge": {"service": {"name": "web", "takeOver": true, "port": 80}}}));
-    assert_eq!(refusal(&theirs, &headless).1, "HeadlessService");
+    assert_eq!(refusal(&theirs, &headless).1, Reason::HeadlessService);
 }
 
 #[test]
@@ -167,12 +168,12 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
     let theirs = cluster_with(
         &json!({"edge": {"service": {"port": 80}, "ingress": {"name": "front", "takeOver": true}}}),
     );
-    assert_eq!(edge(&own, &observed()).reason, "IngressClassNotFound");
-    assert_eq!(edge(&theirs, &observed()).reason, "IngressNotFound");
+    assert_eq!(edge(&own, &observed()).reason, Reason::IngressClassNotFound);
+    assert_eq!(edge(&theirs, &observed()).reason, Reason::IngressNotFound);
     let class =
         |controller: &str| object(json!({"metadata": {"name": "nginx"}, "spec": {"controller": controller}}));
     let traefik = Observed { ingress_class: class("traefik.io/ingress-controller").map(Ok), ..observed() };
-    assert_eq!(edge(&own, &traefik).reason, "UnknownController");
+    assert_eq!(edge(&own, &traefik).reason, Reason::UnknownController);
     let ingress = |service: &str, class: &Value| -> Option<Ingress> {
         object(json!({
             "metadata": {"name": "front"},
@@ -180,10 +181,10 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
         }))
     };
     let elsewhere = Observed { ingress: ingress("other", &json!("nginx")), ..observed() };
-    assert_eq!(edge(&theirs, &elsewhere).reason, "IngressElsewhere");
-    assert_eq!(edge(&own, &elsewhere).reason, "IngressExists");
+    assert_eq!(edge(&theirs, &elsewhere).reason, Reason::IngressElsewhere);
+    assert_eq!(edge(&own, &elsewhere).reason, Reason::IngressExists);
     let classless = Observed { ingress: ingress("chat-socketio", &Value::Null), ..observed() };
-    assert_eq!(edge(&theirs, &classless).reason, "NoIngressClass");
+    assert_eq!(edge(&theirs, &classless).reason, Reason::NoIngressClass);
     let good = Observed {
         ingress: ingress("chat-socketio", &json!("nginx")),
         ingress_class: class("k8s.io/ingress-nginx").map(Ok),
@@ -201,7 +202,7 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
         "sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"},
     }}));
     assert!(validate(&first, &good, &[]).unwrap().edge.unwrap().is_ok());
-    assert_eq!(edge(&first, &snippet("more_set_headers x;")).reason, "IngressHasSnippet");
+    assert_eq!(edge(&first, &snippet("more_set_headers x;")).reason, Reason::IngressHasSnippet);
     assert!(validate(&theirs, &snippet("more_set_headers x;"), &[]).unwrap().edge.unwrap().is_ok());
     // In the operator's own Ingress such a snippet is drift, which is repaired.
     let own = cluster_with(&json!({"edge": {

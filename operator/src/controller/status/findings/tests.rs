@@ -57,14 +57,13 @@ fn every_condition_says_something() {
 #[test]
 fn what_only_the_edge_lacks_is_no_outage_and_the_summary_says_so() {
     let refusal = Refusal {
-        condition: ConditionType::EdgeProgrammed,
-        reason: "IngressClassNotFound",
+        reason: Reason::IngressClassNotFound,
         message: "there is no IngressClass nginx; create it".to_owned(),
     };
     let (_, summary) = found(&json!({}), all_ready(), &plan(Step::Programmed, None), Some(refusal));
     let expected =
         "there is no IngressClass nginx; create it; traffic through Service chat-socketio works without it";
-    assert_eq!(summary, Summary::Failed("IngressClassNotFound", expected.to_owned()));
+    assert_eq!(summary, Summary::Failed(Reason::IngressClassNotFound, expected.to_owned()));
 }
 
 #[test]
@@ -78,10 +77,10 @@ fn while_pods_are_replaced_the_new_one_that_is_in_the_way_is_named_before_the_ol
     };
     let (findings, summary) = found(&json!({}), pods, &plan(Step::Injecting, Some("it")), None);
     let injected = &findings[2];
-    assert_eq!((injected.condition, injected.reason), (ConditionType::SidecarInjected, "Injecting"));
+    assert_eq!((injected.condition, injected.reason), (ConditionType::SidecarInjected, Reason::Injecting));
     let message = "pod new is not ready (no node takes it); ready pods without the sidecar: old";
     assert_eq!(injected.message, message);
-    assert_eq!(summary, Summary::Waiting("Injecting", "waits for it".to_owned()));
+    assert_eq!(summary, Summary::Waiting(Reason::Injecting, "waits for it".to_owned()));
 }
 
 #[test]
@@ -102,8 +101,8 @@ fn a_workload_that_keeps_its_old_pods_is_named_with_what_to_do_while_there_are_s
         let found =
             |pods: Pods| injection(&Observed { pods, ..Observed::default() }, &contest, workload, &cluster);
         let finding = found(old.clone());
-        assert_eq!(finding.reason, "RolloutHeldBack");
+        assert_eq!(finding.reason, Reason::RolloutHeldBack);
         assert!(finding.message.contains(says), "{}", finding.message);
-        assert_eq!(found(all_ready()).reason, "Injected");
+        assert_eq!(found(all_ready()).reason, Reason::Injected);
     }
 }
