@@ -109,7 +109,10 @@ pub struct RunArgs {
     max_websockets: Option<u32>,
 
     /// Most connections open from one client address (IPv4) or network (IPv6, /64), WebSockets included; 0
-    /// for no limit. Edges and NAT share an address, so set it only where clients connect directly.
+    /// for no limit. The source in a trusted load balancer's PROXY protocol header counts in place of the load
+    /// balancer. Connections of other trusted proxies have no such limit: their requests under way and
+    /// WebSockets count for the client in X-Forwarded-For, and get 429 beyond it. Clients behind one NAT share
+    /// an address. So do all clients of an edge that is not in trustedProxies: set no limit behind such an edge.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS_PER_SOURCE", value_name = "COUNT", default_value_t = 0,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     max_connections_per_source: u32,

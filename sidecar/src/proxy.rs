@@ -5,7 +5,7 @@
 //! decides by `socketio-sidecar-core`, and finds the way onward ([`route`]); an [`exchange`] then passes
 //! the request and its answer, both streamed. After a WebSocket upgrade, [`websocket`] takes over with a
 //! [`tunnel`], which ends at its [`turn`] in a paced close, or before.
-//! [`refusal`] is the one place where a failure becomes an answer.
+//! [`source_limit`] counts connections and requests for their source. [`refusal`] is the one place where a failure becomes an answer.
 //!
 //! # Invariants
 //! - Nothing is ever half-closed towards the application: Node takes that for an abort. When a client
@@ -22,6 +22,7 @@ mod request;
 mod route;
 mod serve;
 mod session;
+mod source_limit;
 mod tunnel;
 mod turn;
 mod websocket;

@@ -1,4 +1,4 @@
-//! A limit of connections for each source address.
+//! A limit for each source address: of connections, or of requests that a trusted proxy sends for it.
 //!
 //! # Invariants
 //! - A source is an IPv4 address, or the /64 network of an IPv6 address.

@@ -7,6 +7,7 @@ mod clients;
 mod descriptors;
 mod log;
 mod peers;
+mod sources;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -11,12 +11,16 @@
 //!   load balancer gave in a PROXY protocol header. A client cannot write behind it.
 //! - A sidecar decides once, for connections of clients. Between sidecars the fields pass unchanged.
 
+mod client;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::http1::Header;
+
+pub use client::client_of;
 
 /// The setting `forwardedFor`: the treatment of connections that come from no trusted proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

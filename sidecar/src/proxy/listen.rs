@@ -25,6 +25,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use super::Proxy;
 use super::proxy_protocol::origin_of;
 use super::serve::serve;
+use super::source_limit::admit_connection;
 use crate::accept_errors::AcceptErrors;
 use crate::io::{Conn, Stream, tune};
 use crate::limits::Limits;
@@ -44,7 +45,8 @@ pub(crate) struct Doors {
     pub(crate) clients: Door,
     pub(crate) peers: Door,
     handshakes: Arc<Places>,
-    sources: Option<Arc<Sources>>,
+    /// `None`: sources have no limit.
+    pub(super) sources: Option<Arc<Sources>>,
 }
 
 /// The limits that the connections of one side share.
@@ -59,7 +61,8 @@ pub(crate) struct Door {
 /// Counts that a connection holds until it ends, as a WebSocket too.
 #[derive(Debug)]
 pub(super) struct Held {
-    _ticket: Option<Ticket>,
+    /// Counts for the connection's source; for a trusted proxy's connection, its current request for that of the client.
+    pub(super) ticket: Option<Ticket>,
     _open: Counted,
 }
 
@@ -113,22 +116,18 @@ async fn accept_clients(proxy: &Arc<Proxy>, socket: &TcpListener) {
     let mut errors = AcceptErrors::new(Side::Client.label());
     loop {
         let (stream, peer) = errors.accept(socket).await;
-        let ticket = match &proxy.doors.sources {
-            None => None,
-            Some(sources) => match sources.enter(peer.ip()) {
-                Some(ticket) => Some(ticket),
-                None => {
-                    proxy.metrics.refused.with_label_values(&["source_limit"]).inc();
-                    continue;
-                }
-            },
-        };
+        let Ok(ticket) = admit_connection(proxy, peer.ip()) else { continue };
         let (place, held) = enter(proxy, Side::Client, peer, ticket).await;
         proxy.shutdown.spawn(greet_client(proxy.clone(), stream, peer, (place, held)));
     }
 }
 
-async fn greet_client(proxy: Arc<Proxy>, stream: TcpStream, peer: SocketAddr, (place, held): (Place, Held)) {
+async fn greet_client(
+    proxy: Arc<Proxy>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    (place, mut held): (Place, Held),
+) {
     if tune(&stream, proxy.timeouts.stall).is_err() {
         // It has ended already.
         return;
@@ -139,9 +138,13 @@ async fn greet_client(proxy: Arc<Proxy>, stream: TcpStream, peer: SocketAddr, (p
         origin = origin_of(&proxy, &mut client, peer) => origin,
         () = place.asked() => None,
     };
-    if let Some(origin) = origin {
-        serve(proxy, client, origin, place, held).await;
+    let Some(origin) = origin else { return };
+    if origin.peer != peer {
+        // A load balancer speaks for this source, which is known only now.
+        let Ok(ticket) = admit_connection(&proxy, origin.peer.ip()) else { return };
+        held.ticket = ticket;
     }
+    serve(proxy, client, origin, place, held).await;
 }
 
 async fn accept_peers(proxy: &Arc<Proxy>, socket: &TcpListener) {
@@ -207,7 +210,7 @@ async fn enter(proxy: &Proxy, side: Side, peer: SocketAddr, ticket: Option<Ticke
         }
     };
     let open = Counted::new(metrics.connections.with_label_values(&[side.label()]));
-    (place, Held { _ticket: ticket, _open: open })
+    (place, Held { ticket, _open: open })
 }
 
 impl Door {

@@ -27,6 +27,8 @@ pub(super) enum Refusal {
     Busy,
     /// As many WebSockets are open as may be.
     TooManyWebSockets,
+    /// The client's source has as many requests and WebSockets under way as it may.
+    TooManyFromSource,
     /// The connection onward broke, or what came over it was no answer.
     BadGateway,
     /// The body of the request took too long.
@@ -56,6 +58,7 @@ impl Refusal {
             Self::Exhausted => "exhausted",
             Self::Busy => "busy",
             Self::TooManyWebSockets => "websocket_limit",
+            Self::TooManyFromSource => "source_limit",
             Self::BadGateway => "bad_gateway",
             Self::BodyTimeout => "body_timeout",
             Self::Stalled => "stalled",
@@ -93,6 +96,9 @@ impl Refusal {
                 "the pod of this session cannot be reached now\n".to_owned(),
             ),
             Self::TooManyWebSockets => ("503 Service Unavailable", TEXT, "too many WebSockets\n".to_owned()),
+            Self::TooManyFromSource => {
+                ("429 Too Many Requests", TEXT, "too many connections from this address\n".to_owned())
+            }
             Self::BadGateway => {
                 ("502 Bad Gateway", TEXT, "the application gave no usable answer\n".to_owned())
             }
@@ -180,6 +186,7 @@ mod tests {
             Refusal::Exhausted,
             Refusal::Busy,
             Refusal::TooManyWebSockets,
+            Refusal::TooManyFromSource,
             Refusal::BadGateway,
             Refusal::BodyTimeout,
             Refusal::Stalled,

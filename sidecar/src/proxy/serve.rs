@@ -18,6 +18,7 @@ use super::listen::Held;
 use super::refusal::{Asker, Refusal};
 use super::request::Request;
 use super::route::{NoWay, Way};
+use super::source_limit::admit_request;
 use super::tunnel::Tunnel;
 use super::websocket::WebSocket;
 use crate::io::{Conn, Deadline, Outbox};
@@ -47,7 +48,7 @@ enum Next {
 }
 
 /// Serves `client` until it ends. What is `held` goes with the connection, into the tunnel too; its `place` does not.
-pub(super) async fn serve(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, place: Place, held: Held) {
+pub(super) async fn serve(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, place: Place, mut held: Held) {
     poll_fn(|cx| {
         place.listen(cx);
         Poll::Ready(())
@@ -70,6 +71,7 @@ pub(super) async fn serve(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, p
         let applied = proxy.source.applied();
         let prepared =
             Request::prepare(&client.inbox()[..end], &origin, &applied, &proxy.metrics, &proxy.heads);
+        let admitted = admit_request(&proxy, &client.inbox()[..end], &origin, &applied);
         client.take(end);
         let mut request = match prepared {
             Ok(request) => request,
@@ -79,12 +81,23 @@ pub(super) async fn serve(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, p
             }
         };
         let (asker, session) = (std::mem::take(&mut request.asker), request.session);
+        let is_counted = match admitted {
+            Ok(ticket) => {
+                let is_counted = ticket.is_some();
+                held.ticket = ticket.or(held.ticket);
+                is_counted
+            }
+            Err(refusal) => return refuse(&proxy, client, (&origin, &place), refusal, &asker).await,
+        };
         let next = match request.way {
             Ok(way) => answer(&proxy, &mut client, request, way, (&applied, origin.side)).await,
             Err(rejection) => Err(Refusal::Rejected(rejection)),
         };
         match next {
             Ok(Next::Request(since)) => {
+                if is_counted {
+                    held.ticket = None;
+                }
                 place.wait(since);
                 deadline.set(since + proxy.timeouts.idle);
             }
