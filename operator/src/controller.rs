@@ -15,24 +15,25 @@ mod apply;
 mod build;
 mod condition;
 mod contest;
+mod context;
 mod dereference;
 mod drift;
+mod edge;
 mod error;
 #[cfg(test)]
 mod fixtures;
 mod front;
 mod give_back;
 mod names;
+mod observed;
 mod pass;
 mod patch_status;
 mod plan;
-mod pods;
 mod rest;
 mod revisions;
 mod status;
 mod validate;
 mod watches;
-mod workload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,47 +43,22 @@ use futures::{FutureExt, StreamExt};
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::Store;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio::time::Instant;
 
 use crate::admin::Health;
 use crate::crd::{Guarded, SocketIoCluster};
 use crate::metrics::Metrics;
+use context::Context;
+pub use context::Settings;
 pub use error::Error;
 
 /// How many objects are looked at at once.
 const CONCURRENCY: u16 = 8;
 /// How long an object is left alone after something about it changed, since more will.
 const DEBOUNCE: Duration = Duration::from_millis(500);
-/// How often an object is looked at although nothing happened: Secrets are not watched, so that the
-/// operator need not be allowed to list them.
-const RESYNC: Duration = Duration::from_secs(60);
-
 /// How often the objects are counted for the metrics.
 const COUNTED: Duration = Duration::from_secs(10);
-
-/// What the controller is started with.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The operator's own namespace, where it keeps its Secrets.
-    pub namespace: String,
-    /// The namespaces whose objects are looked after; none means all.
-    pub watch_namespaces: Vec<String>,
-    /// The image of the sidecars that are injected from now on.
-    pub sidecar_image: String,
-    /// This process, in Events.
-    pub identity: String,
-}
-
-/// What all passes share.
-struct Context {
-    client: Client,
-    settings: Settings,
-    metrics: Arc<Metrics>,
-    recorder: Recorder,
-    clusters: Store<Guarded>,
-    ingresses: Arc<watches::OurIngresses>,
-}
 
 /// Looks after all SocketIoClusters until `shutdown`, then ends the passes that are under way.
 ///
@@ -178,12 +154,6 @@ async fn reconcile(cluster: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
 
 fn error_policy(_: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
     Action::requeue(error.retry_after())
-}
-
-/// The other objects of the same namespace.
-fn others(cluster: &SocketIoCluster, context: &Context) -> Vec<Arc<Guarded>> {
-    let same = |other: &Arc<Guarded>| other.meta().namespace == cluster.metadata.namespace;
-    context.clusters.state().into_iter().filter(same).collect()
 }
 
 #[cfg(test)]

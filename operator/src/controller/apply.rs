@@ -17,12 +17,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Context;
 use super::build::{IngressChange, Resources, ServiceChange, WorkloadChange};
-use super::dereference::Observed;
+use super::context::Context;
 use super::drift::{digest, holds};
 use super::error::Error;
 use super::names::{self, APPLIED_ANNOTATION, FINALIZER, MANAGER, ORIGINAL_ANNOTATION, belongs_to};
+use super::observed::Observed;
 use super::plan::{Asks, Route};
 use crate::crd::SocketIoCluster;
 

@@ -1,6 +1,5 @@
 //! Step 4 of a pass, pure: the objects that are to be, from what was found valid and the plan.
 
-pub(crate) mod edge;
 pub(crate) mod resource;
 
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -8,17 +7,17 @@ use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::dereference::Observed;
+use super::edge::Program;
 use super::error::Error;
 use super::front;
 use super::names;
+use super::observed::workload::Workload;
+use super::observed::{Observed, service, sidecar_secret as in_secret};
 use super::plan::{Asks, Plan, Route};
 use super::validate::Valid;
-use super::workload::Workload;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::Step;
 use crate::credentials::Credentials;
-use edge::Program;
 use resource::{client_service, ingress, injection, peer_service, sidecar_secret, user_ingress};
 
 /// Everything that is to be. It is applied in this order. It has no `Debug`: there are keys in it.
@@ -139,9 +138,9 @@ pub(crate) fn build_secret(
     let forwarded_for = front::decide_forwarded_for(
         cluster,
         observed.client_service.as_ref(),
-        before.and_then(sidecar_secret::config_of).as_ref(),
+        before.and_then(in_secret::config_of).as_ref(),
     );
-    let mode = before.and_then(sidecar_secret::mode_of);
+    let mode = before.and_then(in_secret::mode_of);
     let config =
         sidecar_secret::build_config(cluster, forwarded_for, step.sessions(&cluster.spec.drain), mode);
     sidecar_secret::build_sidecar_secret(cluster, config, credentials.files())
@@ -218,7 +217,7 @@ fn build_own_ingress(cluster: &SocketIoCluster, observed: &Observed, program: &P
     let Some(wanted) = &cluster.spec.edge.ingress else { return IngressChange::Leave };
     let port = match (&observed.client_service, &observed.workload) {
         (Some(service), Some(workload)) if cluster.spec.edge.service.take_over => {
-            client_service::port_to_application(service, workload, cluster.spec.app.port)
+            service::port_to_application(service, workload, cluster.spec.app.port)
         }
         _ => None,
     };

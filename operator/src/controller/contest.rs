@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use super::workload::Workload;
+use super::observed::workload::Workload;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 

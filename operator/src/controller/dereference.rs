@@ -11,45 +11,17 @@ use kube::api::ListParams;
 use kube::core::{DynamicObject, PartialObjectMeta, Selector, SelectorExt};
 use kube::{Api, ResourceExt};
 
-use super::Context;
-use super::build::resource::client_service;
+use super::context::Context;
 use super::error::Error;
 use super::names;
+use super::observed::ingress::class_of;
+use super::observed::pods::Pods;
+use super::observed::workload::Workload;
+use super::observed::{Observed, reports, service};
 use super::plan;
-use super::pods::Pods;
-use super::revisions::{self, Reports};
-use super::workload::Workload;
+use super::revisions;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::Step;
-
-/// What was read. It has no `Debug`: there are keys in it.
-#[derive(Default)]
-pub(crate) struct Observed {
-    /// The workload, if it exists.
-    pub(crate) workload: Option<Workload>,
-    /// Its pods.
-    pub(crate) pods: Pods,
-    /// Pods that a Service which is about to be taken over selects, and that are not the workload's.
-    pub(crate) other_pods: Vec<String>,
-    /// The client Service, ours or the user's.
-    pub(crate) client_service: Option<Service>,
-    /// Its endpoints, where they are of interest.
-    pub(crate) endpoints: Vec<EndpointSlice>,
-    /// The headless Service.
-    pub(crate) peer_service: Option<Service>,
-    /// The sidecars' Secret.
-    pub(crate) sidecar_secret: Option<Secret>,
-    /// The operator's own Secret for this object.
-    pub(crate) credentials_secret: Option<Secret>,
-    /// The Ingress that the spec asks for, ours or the user's.
-    pub(crate) ingress: Option<Ingress>,
-    /// An Ingress of ours that the spec does not ask for any more.
-    pub(crate) stale_ingress: Option<Ingress>,
-    /// The class that the Ingress names; or why it cannot be read.
-    pub(crate) ingress_class: Option<Result<IngressClass, String>>,
-    /// What the sidecars of ready pods say that they have applied, where that is of interest.
-    pub(crate) reports: Reports,
-}
 
 /// Reads it.
 ///
@@ -90,7 +62,7 @@ pub(crate) async fn dereference(
     };
     if let Some(workload) = &observed.workload {
         observed.pods = fetch_pods(cluster, context, workload, now).await?;
-        if revisions::are_of_interest(cluster) {
+        if reports::are_of_interest(cluster) {
             observed.reports = revisions::fetch(&observed.pods.with_sidecar).await;
         }
     }
@@ -125,12 +97,6 @@ async fn dereference_ingress(
     let class = OptionFuture::from(class.as_deref().map(|class| fetch(&classes, "IngressClass", class)));
     observed.ingress_class = class.await.and_then(|read| read.map_err(|error| error.to_string()).transpose());
     Ok(())
-}
-
-/// The class that an Ingress names, in its field or as it was done before there was one.
-pub(crate) fn class_of(ingress: &Ingress) -> Option<String> {
-    let field = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.clone());
-    field.or_else(|| ingress.annotations().get("kubernetes.io/ingress.class").cloned())
 }
 
 async fn fetch<K>(api: &Api<K>, kind: &str, name: &str) -> Result<Option<K>, Error>
@@ -188,7 +154,7 @@ async fn fetch_other_pods(
     let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
     // Once it leads to sidecars, it selects none but this object's.
     let step = cluster.status.as_ref().and_then(|status| status.step);
-    let done = step.is_some_and(|step| step > Step::Injecting) || client_service::is_routed(service, cluster);
+    let done = step.is_some_and(|step| step > Step::Injecting) || service::is_routed(service, cluster);
     if !cluster.spec.edge.service.take_over || done || selector.is_empty() {
         return Ok(Vec::new());
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::workload::Workload;
+use super::observed::workload::Workload;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::WorkloadKind;
 

@@ -9,12 +9,12 @@ use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::{Api, ResourceExt};
 
-use super::Context;
 use super::apply::{apply_workload, delete, ensure, merge, patch_finalizers};
 use super::build::{IngressChange, Resources, ServiceChange};
-use super::dereference::Observed;
+use super::context::Context;
 use super::error::Error;
 use super::names::{self, FINALIZER, belongs_to};
+use super::observed::Observed;
 use crate::crd::SocketIoCluster;
 
 /// What was given back, and what could not be.

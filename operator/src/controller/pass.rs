@@ -10,23 +10,22 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::apply::{self, apply};
-use super::build::resource::{client_service, sidecar_secret};
 use super::build::{self, Inputs, build};
 use super::condition::{ConditionType, Finding, Reason};
 use super::contest;
-use super::dereference::{Observed, dereference};
+use super::context::{Context, RESYNC, others};
+use super::dereference::dereference;
 use super::error::Error;
 use super::give_back::{self, give_back};
 use super::names;
+use super::observed::workload::Workload;
+use super::observed::{Observed, reports, service, sidecar_secret};
 use super::patch_status::{patch_status, publish};
 use super::plan::{Asks, Plan, Situation, decide, recorded};
 use super::rest::rest;
-use super::revisions;
 use super::status::findings::{accepted, findings, summarize};
 use super::status::{Summary, conclude};
 use super::validate::{Refusal, validate};
-use super::workload::Workload;
-use super::{Context, RESYNC, others};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{DeletionPolicy, SocketIoClusterStatus};
 use crate::credentials::Credentials;
@@ -223,12 +222,11 @@ fn plan(
 ) -> Result<Plan, Error> {
     let status = cluster.status.clone().unwrap_or_default();
     let recorded = recorded(&status);
-    let routed =
-        observed.client_service.as_ref().is_some_and(|service| client_service::is_routed(service, cluster));
+    let routed = observed.client_service.as_ref().is_some_and(|service| service::is_routed(service, cluster));
     let endpoints_agree = observed
         .client_service
         .as_ref()
-        .is_some_and(|service| client_service::endpoints_agree(&observed.endpoints, service));
+        .is_some_and(|service| service::endpoints_agree(&observed.endpoints, service));
     let mut situation = Situation {
         recorded,
         deleting: cluster.metadata.deletion_timestamp.is_some(),
@@ -248,9 +246,9 @@ fn plan(
         drain: cluster.spec.drain.clone(),
         now,
     };
-    if revisions::are_of_interest(cluster) {
+    if reports::are_of_interest(cluster) {
         let (_, revision) = build::build_secret(cluster, observed, situation.current(), credentials)?;
-        situation.lagging = revisions::lagging(&observed.pods.with_sidecar, &observed.reports, &revision);
+        situation.lagging = reports::lagging(&observed.pods.with_sidecar, &observed.reports, &revision);
     }
     Ok(decide(&situation))
 }
@@ -280,7 +278,7 @@ fn progress(
     status.mode = Some(mode);
     let same = status.revision.as_deref() == Some(revision);
     let all = !observed.pods.with_sidecar.is_empty()
-        && revisions::lagging(&observed.pods.with_sidecar, &observed.reports, revision).is_empty();
+        && reports::lagging(&observed.pods.with_sidecar, &observed.reports, revision).is_empty();
     if same && all {
         status.applied_revision = Some(revision.to_owned());
     }

@@ -7,8 +7,8 @@ use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
-use super::Context;
 use super::condition::{ConditionType, Reason};
+use super::context::Context;
 use super::error::Error;
 use super::front::LOOPBACK;
 use super::names::MANAGER;

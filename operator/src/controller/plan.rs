@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::condition::list;
 use crate::crd::v1alpha1::{Drain, Mode, SocketIoClusterStatus, Step};
 
 /// How long endpoints may take to be known everywhere: kube-proxy and edges follow them within seconds.
@@ -342,16 +343,6 @@ fn beginning(step: Step) -> &'static str {
         Step::Emptying => "the sessions that are left to be closed, one after the other",
         Step::RoutingBack => "the Service's old endpoints to be known everywhere",
         Step::Uninjecting => "pods without the sidecar",
-    }
-}
-
-/// At most three names, and how many more there are.
-pub(crate) fn list(names: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().checked_sub(SHOWN) {
-        Some(more) if more > 0 => format!("{shown} and {more} more"),
-        _ => shown,
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{RESYNC, names};
+use super::context::RESYNC;
+use super::names;
 use crate::crd::SocketIoCluster;
 
 /// How long `cluster` is left alone: half of [`RESYNC`] at least, so that a start is over by then.

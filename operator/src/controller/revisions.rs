@@ -6,7 +6,6 @@
 //! - At rest nobody is asked: once all ready pods have applied a revision, pods that come later start
 //!   with it.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,12 +15,11 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::names::ADMIN_PORT;
-use crate::crd::SocketIoCluster;
+use super::observed::reports::{Applied, Reports};
 
 /// How many pods are asked at once.
 const AT_ONCE: usize = 16;
@@ -32,25 +30,6 @@ const ALL: Duration = Duration::from_secs(10);
 /// The longest answer that is read, in bytes.
 const ANSWER_MOST: usize = 16 * 1024;
 
-/// By pod, the revision that its sidecar has applied; or why it could not be asked.
-pub(crate) type Reports = BTreeMap<String, Result<Applied, String>>;
-
-/// What a sidecar says of its configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Applied {
-    /// The revision in force.
-    pub(crate) revision: String,
-    /// Why it refuses the newest one.
-    #[serde(default)]
-    pub(crate) refused: Option<String>,
-}
-
-/// Whether some step waits for them.
-pub(crate) fn are_of_interest(cluster: &SocketIoCluster) -> bool {
-    let Some(status) = &cluster.status else { return false };
-    cluster.metadata.deletion_timestamp.is_some() || status.applied_revision != status.revision
-}
-
 /// Asks each of `pods` (name and IP).
 pub(crate) async fn fetch(pods: &[(String, String)]) -> Reports {
     let asked = pods.iter().cloned().map(|(name, ip)| async move {
@@ -59,19 +38,6 @@ pub(crate) async fn fetch(pods: &[(String, String)]) -> Reports {
         (name, answer)
     });
     futures::stream::iter(asked).buffer_unordered(AT_ONCE).take_until(sleep(ALL)).collect().await
-}
-
-/// The pods that have not applied `revision`, each with what is known about why.
-pub(crate) fn lagging(pods: &[(String, String)], reports: &Reports, revision: &str) -> Vec<String> {
-    let lags = |name: &String| match reports.get(name) {
-        Some(Ok(applied)) if applied.revision == revision => None,
-        Some(Ok(Applied { refused: Some(_), .. })) => Some(format!("{name} (which refuses it: see its log)")),
-        Some(Ok(_)) | None => Some(name.clone()),
-        Some(Err(why)) => Some(format!(
-            "{name} (its port {ADMIN_PORT} cannot be reached: {why}; let the operator's namespace through)"
-        )),
-    };
-    pods.iter().filter_map(|(name, _)| lags(name)).collect()
 }
 
 async fn ask(ip: &str) -> Result<Applied, String> {
@@ -90,29 +56,4 @@ async fn ask(ip: &str) -> Result<Applied, String> {
     // The connection moves only while it is polled; it ends when the exchange has dropped its sender.
     let (answer, _) = join(exchange, connection).await;
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pod_lags_until_it_says_the_revision_and_why_is_said() {
-        let pods: Vec<_> = ["a", "b", "c", "d", "e"].map(|name| (name.to_owned(), String::new())).to_vec();
-        let applied = |revision: &str, refused: Option<&str>| {
-            Ok(Applied { revision: revision.to_owned(), refused: refused.map(str::to_owned) })
-        };
-        let reports = Reports::from([
-            ("a".to_owned(), applied("2", None)),
-            ("b".to_owned(), applied("1", None)),
-            ("c".to_owned(), applied("1", Some("config.json: no"))),
-            ("d".to_owned(), Err("connection refused".to_owned())),
-        ]);
-        let lagging = lagging(&pods, &reports, "2");
-        assert_eq!(lagging.len(), 4);
-        assert_eq!(lagging[0], "b");
-        assert!(lagging[1].contains("refuses it: see its log") && !lagging[1].contains("config.json"));
-        assert!(lagging[2].contains("cannot be reached: connection refused"));
-        assert_eq!(lagging[3], "e");
-    }
 }

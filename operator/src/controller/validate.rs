@@ -9,14 +9,12 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
-use super::build::edge::{Program, Provider, program};
-use super::build::resource::{client_service, user_ingress};
-use super::condition::{Finding, Reason};
-use super::dereference::Observed;
+use super::condition::{Finding, Reason, list};
+use super::edge::{Program, Provider, SNIPPET_ANNOTATION, program};
 use super::names::{self, CLUSTER_LABEL, SIDECAR, belongs_to};
-use super::plan::list;
-use super::workload::Workload;
-use crate::crd::v1alpha1::WorkloadKind;
+use super::observed::ingress::{self, leads_to};
+use super::observed::workload::Workload;
+use super::observed::{Observed, service};
 use crate::crd::{Guarded, SocketIoCluster};
 
 /// Why something is not done, and what to do about it.
@@ -192,7 +190,7 @@ fn check_service(
             ),
         ),
         (Some(service), true) => {
-            if client_service::port_to_application(service, workload, port).is_none() {
+            if service::port_to_application(service, workload, port).is_none() {
                 return refuse(
                     Reason::NoSuchPort,
                     format!(
@@ -202,7 +200,7 @@ fn check_service(
                 );
             }
             let spec = service.spec.as_ref();
-            if client_service::is_headless(service) {
+            if service::is_headless(service) {
                 return refuse(
                     Reason::HeadlessService,
                     format!(
@@ -231,7 +229,7 @@ fn check_service(
                     ),
                 );
             }
-            match client_service::taken_by(service) {
+            match service::taken_by(service) {
                 // One that is gone has left it as it was when it was told to retain.
                 Some(by) if by != names::uid(cluster) && exists(&by, others) => refuse(
                     Reason::ServiceTaken,
@@ -276,10 +274,7 @@ fn check_edge(
     let wanted = cluster.spec.edge.ingress.as_ref()?;
     let name = names::ingress(cluster)?;
     let refuse = |reason, message| Some(Err(refuse(reason, message)));
-    let class = wanted
-        .class_name
-        .clone()
-        .or_else(|| observed.ingress.as_ref().and_then(super::dereference::class_of));
+    let class = wanted.class_name.clone().or_else(|| observed.ingress.as_ref().and_then(ingress::class_of));
     match (&observed.ingress, wanted.take_over) {
         (None, true) => {
             return refuse(
@@ -299,7 +294,7 @@ fn check_edge(
             );
         }
         (Some(ingress), true)
-            if user_ingress::taken_by(ingress)
+            if ingress::taken_by(ingress)
                 .is_some_and(|by| by != names::uid(cluster) && exists(&by, others)) =>
         {
             return refuse(
@@ -344,10 +339,7 @@ fn check_edge(
             let program = program(provider, &cluster.spec.edge);
             // Drift of the snippet in the operator's own Ingress is repaired, as that of any annotation is.
             if wanted.take_over
-                && observed
-                    .ingress
-                    .as_ref()
-                    .is_some_and(|ingress| user_ingress::has_own_snippet(ingress, &program))
+                && observed.ingress.as_ref().is_some_and(|ingress| has_own_snippet(ingress, &program))
             {
                 return refuse(
                     Reason::IngressHasSnippet,
@@ -370,20 +362,12 @@ fn check_edge(
     }
 }
 
-/// Whether some backend of an Ingress is that Service.
-fn leads_to(ingress: &Ingress, service: &str) -> bool {
-    let Some(spec) = &ingress.spec else { return false };
-    let rules = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref());
-    let backends = rules.flat_map(|http| &http.paths).map(|path| &path.backend).chain(&spec.default_backend);
-    backends.filter_map(|backend| backend.service.as_ref()).any(|backend| backend.name == service)
-}
-
-/// Whether several pods are to run, so that events must pass between them.
-pub(crate) fn has_several_pods(workload: &Workload, seen: usize) -> bool {
-    match workload.kind {
-        WorkloadKind::DaemonSet => seen > 1,
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet => workload.replicas.unwrap_or(1) > 1,
-    }
+/// Returns true if the Ingress has a configuration-snippet of the user's own where `program` needs one.
+fn has_own_snippet(ingress: &Ingress, program: &Program) -> bool {
+    let live = ingress.annotations().get(SNIPPET_ANNOTATION);
+    let written = ingress::original(ingress).unwrap_or_default().written;
+    let wanted = program.annotations.get(SNIPPET_ANNOTATION);
+    wanted.is_some() && live.is_some() && live != wanted && live != written.get(SNIPPET_ANNOTATION)
 }
 
 #[cfg(test)]

@@ -165,8 +165,7 @@ fn annotations(form: &str) -> Value {
     let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let namespace = format!("--filename={repository}/examples/chat/k8s/namespace.yaml");
     Kubectl::run(&["apply", &namespace]).expect("the namespace can be made");
-    let golden =
-        format!("--filename={repository}/operator/src/controller/build/edge/ingress_nginx/{form}.yaml");
+    let golden = format!("--filename={repository}/operator/src/controller/edge/ingress_nginx/{form}.yaml");
     let mut ingress = Kubectl::json(&["create", "--dry-run=server", &golden]).expect("the Ingress is valid");
     ingress["metadata"]["annotations"].take()
 }

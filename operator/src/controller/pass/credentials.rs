@@ -5,10 +5,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::controller::build;
-use crate::controller::build::resource::sidecar_secret;
-use crate::controller::dereference::Observed;
 use crate::controller::error::Error;
 use crate::controller::names;
+use crate::controller::observed::{Observed, sidecar_secret};
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::Step;
 use crate::credentials::{Credentials, Terms};

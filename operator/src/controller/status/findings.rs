@@ -2,14 +2,14 @@
 
 use super::Summary;
 use crate::controller::apply::Applied;
-use crate::controller::condition::{ConditionType, Finding, Reason};
+use crate::controller::condition::{ConditionType, Finding, Reason, list};
 use crate::controller::contest::Contest;
-use crate::controller::dereference::Observed;
 use crate::controller::front;
 use crate::controller::names;
-use crate::controller::plan::{Asks, Plan, Route, list};
-use crate::controller::validate::{Valid, has_several_pods};
-use crate::controller::workload::Workload;
+use crate::controller::observed::Observed;
+use crate::controller::observed::workload::Workload;
+use crate::controller::plan::{Asks, Plan, Route};
+use crate::controller::validate::Valid;
 use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{AdapterType, Mode};
 
@@ -136,7 +136,7 @@ fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>, applied: &Applied) -> Find
 }
 
 fn adapter(cluster: &SocketIoCluster, observed: &Observed, valid: &Valid<'_>) -> Finding {
-    let several = has_several_pods(valid.workload, observed.pods.all);
+    let several = valid.workload.has_several_pods(observed.pods.all);
     let declared = cluster.spec.adapter.as_ref();
     match declared.map(|adapter| adapter.r#type) {
         None if several => Finding::new(

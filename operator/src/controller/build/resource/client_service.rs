@@ -6,30 +6,16 @@
 //!   patch, so that it can be given back whatever happens to the operator.
 //! - Where the Service leads to sidecars, its selector asks for the label that pods with a sidecar have.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::controller::names::{self, CLUSTER_LABEL, ORIGINAL_ANNOTATION, PROXY_PORT};
+use crate::controller::observed::service::{Original, PROXY, is_labelled, key, original, ports, target};
+use crate::controller::observed::workload::Workload;
 use crate::controller::plan::Route;
-use crate::controller::workload::Workload;
 use crate::crd::SocketIoCluster;
-
-const PROXY: IntOrString = IntOrString::Int(PROXY_PORT as i32);
-
-/// What a Service was before it was taken over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Original {
-    /// The UID of the SocketIoCluster that took it.
-    by: String,
-    /// By port and protocol, the target ports that were changed.
-    ports: BTreeMap<String, IntOrString>,
-}
 
 /// Builds a Service of ours.
 pub(crate) fn build_client_service(cluster: &SocketIoCluster, workload: &Workload, route: Route) -> Service {
@@ -56,37 +42,6 @@ pub(crate) fn build_client_service(cluster: &SocketIoCluster, workload: &Workloa
         }),
         status: None,
     }
-}
-
-/// Whether a Service leads to the sidecars of `cluster`.
-pub(crate) fn is_routed(service: &Service, cluster: &SocketIoCluster) -> bool {
-    is_labelled(service, cluster) && ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY))
-}
-
-/// Whether its clients look the pods up themselves.
-pub(crate) fn is_headless(service: &Service) -> bool {
-    const NO_IP: &str = "None";
-    service.spec.as_ref().is_some_and(|spec| spec.cluster_ip.as_deref() == Some(NO_IP))
-}
-
-fn is_labelled(service: &Service, cluster: &SocketIoCluster) -> bool {
-    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-    selector.and_then(|selector| selector.get(CLUSTER_LABEL)) == Some(&cluster.name_any())
-}
-
-/// The first port of the user's Service that leads to the application, or did before it was taken over.
-pub(crate) fn port_to_application(service: &Service, workload: &Workload, app_port: u16) -> Option<u16> {
-    let mut ports = ports(service);
-    let port = ports.find(|port| match target(port) {
-        PROXY => true,
-        target => workload.leads_to(&target, app_port),
-    })?;
-    u16::try_from(port.port).ok()
-}
-
-/// The UID of the SocketIoCluster that has taken the Service over.
-pub(crate) fn taken_by(service: &Service) -> Option<String> {
-    original(service).map(|original| original.by)
 }
 
 /// Builds the merge patch that leads the user's Service to the sidecars. `None`: it does already.
@@ -145,15 +100,6 @@ pub(crate) fn build_give_back(service: &Service, cluster: &SocketIoCluster) -> O
     changes(service, patch)
 }
 
-/// Whether the endpoints are those of the route: no ready one on another port than it asks for.
-pub(crate) fn endpoints_agree(slices: &[EndpointSlice], service: &Service) -> bool {
-    let wanted = ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY));
-    let numbers: Vec<i32> =
-        slices.iter().flat_map(|slice| slice.ports.iter().flatten()).filter_map(|port| port.port).collect();
-    let proxied = numbers.contains(&i32::from(PROXY_PORT));
-    wanted == proxied && !numbers.is_empty()
-}
-
 /// The patch, unless it changes nothing. It holds for the version that it was made from only.
 fn changes(service: &Service, mut patch: Value) -> Option<Value> {
     let live = serde_json::to_value(service).ok()?;
@@ -165,23 +111,6 @@ fn changes(service: &Service, mut patch: Value) -> Option<Value> {
         && live["spec"]["selector"].get(CLUSTER_LABEL).unwrap_or(&null) == label;
     patch["metadata"]["resourceVersion"] = json!(service.resource_version());
     (!same).then_some(patch)
-}
-
-fn ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
-    service.spec.iter().flat_map(|spec| spec.ports.iter().flatten())
-}
-
-/// Where a port leads; without a target, to the port of its own number.
-fn target(port: &ServicePort) -> IntOrString {
-    port.target_port.clone().unwrap_or(IntOrString::Int(port.port))
-}
-
-fn key(port: &ServicePort) -> String {
-    format!("{}/{}", port.port, port.protocol.as_deref().unwrap_or("TCP"))
-}
-
-fn original(service: &Service) -> Option<Original> {
-    serde_json::from_str(service.annotations().get(ORIGINAL_ANNOTATION)?).ok()
 }
 
 #[cfg(test)]

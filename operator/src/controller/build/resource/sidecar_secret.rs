@@ -37,25 +37,6 @@ pub(crate) fn build_config(
     }
 }
 
-/// The configuration in a Secret.
-pub(crate) fn config_of(secret: &Secret) -> Option<Config> {
-    serde_json::from_slice(&secret.data.as_ref()?.get(CONFIG_FILE)?.0).ok()
-}
-
-/// The mode that a Secret's configuration says.
-pub(crate) fn mode_of(secret: &Secret) -> Option<Mode> {
-    Some(match config_of(secret)?.mode {
-        config::Mode::Off => Mode::Off,
-        config::Mode::Observe => Mode::Observe,
-        config::Mode::Enforce => Mode::Enforce,
-    })
-}
-
-/// The UID of the object whose configuration a Secret has.
-pub(crate) fn cluster_of(secret: &Secret) -> Option<String> {
-    config_of(secret).map(|config| config.cluster)
-}
-
 /// Builds it, and says its revision: a digest of the content, so that the same is never another one.
 ///
 /// # Errors

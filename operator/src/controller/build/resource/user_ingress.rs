@@ -10,23 +10,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::controller::build::edge::{Program, SNIPPET_ANNOTATION};
+use crate::controller::edge::Program;
 use crate::controller::names::{self, ORIGINAL_ANNOTATION};
+use crate::controller::observed::ingress::{Original, original};
 use crate::crd::SocketIoCluster;
-
-/// What the annotations were, and what they were made.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Original {
-    /// The UID of the SocketIoCluster that took it.
-    by: String,
-    /// By name: the value before, `None` where there was none.
-    was: BTreeMap<String, Option<String>>,
-    /// By name: the value that was written.
-    written: BTreeMap<String, String>,
-}
 
 /// Builds the merge patch that annotates it. `None`: it is annotated already.
 pub(crate) fn build_take_over(
@@ -63,19 +52,6 @@ pub(crate) fn build_give_back(ingress: &Ingress, cluster: &SocketIoCluster) -> O
     changes(ingress, &annotations)
 }
 
-/// The UID of the SocketIoCluster that has taken it over.
-pub(crate) fn taken_by(ingress: &Ingress) -> Option<String> {
-    original(ingress).map(|original| original.by)
-}
-
-/// Returns true if the Ingress has a configuration-snippet of the user's own where `program` needs one.
-pub(crate) fn has_own_snippet(ingress: &Ingress, program: &Program) -> bool {
-    let live = ingress.annotations().get(SNIPPET_ANNOTATION);
-    let written = original(ingress).unwrap_or_default().written;
-    let wanted = program.annotations.get(SNIPPET_ANNOTATION);
-    wanted.is_some() && live.is_some() && live != wanted && live != written.get(SNIPPET_ANNOTATION)
-}
-
 fn give_back(before: &Original, live: &BTreeMap<String, String>) -> impl Iterator<Item = (String, Value)> {
     before
         .written
@@ -91,10 +67,6 @@ fn changes(ingress: &Ingress, annotations: &Map<String, Value>) -> Option<Value>
     (!same).then(
         || json!({"metadata": {"annotations": annotations, "resourceVersion": ingress.resource_version()}}),
     )
-}
-
-fn original(ingress: &Ingress) -> Option<Original> {
-    serde_json::from_str(ingress.annotations().get(ORIGINAL_ANNOTATION)?).ok()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::controller::contest::{Injection, judge};
 use crate::controller::fixtures::{cluster_with, workload, workload_with};
-use crate::controller::pods::Pods;
+use crate::controller::observed::pods::Pods;
 use crate::controller::validate::Refusal;
 use crate::crd::v1alpha1::{SocketIoClusterStatus, Step};
 use jiff::Timestamp;

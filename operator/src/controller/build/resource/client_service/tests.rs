@@ -1,7 +1,12 @@
 //! A Service that was taken over comes back as it was.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
 use super::*;
 use crate::controller::fixtures::{cluster, cluster_with, workload, workload_with};
+use crate::controller::observed::service::{endpoints_agree, is_routed, port_to_application};
 
 fn service(ports: &Value) -> Service {
     serde_json::from_value(json!({

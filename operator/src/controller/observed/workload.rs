@@ -10,7 +10,7 @@ use kube::core::{ApiResource, DynamicObject};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::names::{CLUSTER_LABEL, SIDECAR};
+use crate::controller::names::{CLUSTER_LABEL, SIDECAR};
 use crate::crd::v1alpha1::WorkloadKind;
 
 /// A workload.
@@ -136,6 +136,14 @@ impl Workload {
         match target {
             IntOrString::Int(number) => *number == i32::from(port),
             IntOrString::String(name) => self.port_named(name) == Some(i32::from(port)),
+        }
+    }
+
+    /// Returns true if several pods are to run, so that events must pass between them. `seen`: the pods that run.
+    pub(crate) fn has_several_pods(&self, seen: usize) -> bool {
+        match self.kind {
+            WorkloadKind::DaemonSet => seen > 1,
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet => self.replicas.unwrap_or(1) > 1,
         }
     }
 }

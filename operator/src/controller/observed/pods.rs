@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use super::names::{CLUSTER_LABEL, SIDECAR};
+use crate::controller::names::{CLUSTER_LABEL, SIDECAR};
 
 /// How long an application may take to listen before that is called a trouble.
 const STARTING: Duration = Duration::from_secs(30);

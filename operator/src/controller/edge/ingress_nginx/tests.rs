@@ -52,7 +52,7 @@ fn each_form_is_its_golden_file() {
         });
         let made = serde_saphyr::to_string(&ingress).unwrap();
         let golden = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("src/controller/build/edge/ingress_nginx")
+            .join("src/controller/edge/ingress_nginx")
             .join(form)
             .with_extension("yaml");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -68,8 +68,7 @@ fn the_documentation_shows_what_the_golden_files_say() {
     let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(crate_root.join("../docs/edges/ingress-nginx.md")).unwrap();
     for form in ["none", "client-ip", "client-ip-first", "cookie"] {
-        let golden =
-            crate_root.join("src/controller/build/edge/ingress_nginx").join(form).with_extension("yaml");
+        let golden = crate_root.join("src/controller/edge/ingress_nginx").join(form).with_extension("yaml");
         let golden = std::fs::read_to_string(golden).unwrap();
         let annotations = golden.lines().skip_while(|line| *line != "  annotations:").skip(1);
         let shown: String =
