@@ -1,6 +1,8 @@
 //! Tags that this cluster did not give out for this session: the application answers, and no packet
 //! leaves for the address in the tag.
 
+mod sockets;
+
 use socketio_sidecar_core::owner_tag::KeyRing;
 use support::harness::config::CLUSTER;
 use support::harness::{Config, NodeServer, Place, Polling, Scripted, Sidecar};

@@ -1,6 +1,7 @@
 //! Another sidecar's side of the peer port, with any certificate: that of a peer, or of who pretends to be one.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject;
@@ -73,6 +74,7 @@ pub fn own_leaf(config: &Config) -> Leaf {
 #[derive(Debug)]
 pub struct Impostor {
     told: Arc<Mutex<Vec<u8>>>,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl Impostor {
@@ -92,10 +94,11 @@ impl Impostor {
                 .expect("they fit");
             TlsAcceptor::from(Arc::new(server))
         });
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let keep = told.clone();
+        let (told, accepted) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        let (keep, count) = (told.clone(), accepted.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
                 match &acceptor {
                     Some(acceptor) => {
                         if let Ok(stream) = acceptor.accept(stream).await {
@@ -106,7 +109,7 @@ impl Impostor {
                 }
             }
         });
-        Self { told }
+        Self { told, accepted }
     }
 
     /// What was sent to it.
@@ -116,6 +119,12 @@ impl Impostor {
     #[must_use]
     pub fn told(&self) -> String {
         String::from_utf8_lossy(&self.told.lock().expect("nothing panics while it writes")).into_owned()
+    }
+
+    /// Number of connections that it has accepted.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 }
 

@@ -1,6 +1,8 @@
 //! A client's bytes never choose an address: a forward goes to an owner that a tag of this cluster names for
 //! this very session, whatever is done to the request.
 
+mod spellings;
+
 use std::collections::BTreeSet;
 
 use percent_encoding::percent_decode_str;
@@ -8,12 +10,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::owner_tag::PodDigest;
+use spellings::target;
 
 const CLUSTER: &str = "cluster-1";
 const SID: &str = "MnhRJWLdKT_sGkDsAAAA";
 const SEALING: [u8; 32] = [1; 32];
 const OPENING: [u8; 32] = [2; 32];
-const RETIRED: [u8; 32] = [3; 32];
 
 fn ring(cluster: &str, seal_with: u8, keys: &[(u8, [u8; 32])]) -> KeyRing {
     KeyRing::new(cluster, seal_with, keys.iter().map(|(id, key)| (*id, key.as_slice()))).unwrap()
@@ -83,47 +85,6 @@ fn is_sid(parameter: &str) -> bool {
     parameter.split_once('=').is_some_and(|(name, _)| percent_decode_str(name).decode_utf8_lossy() == "sid")
 }
 
-fn target(sid: &str) -> String {
-    format!("/socket.io/?EIO=4&transport=polling&sid={sid}")
-}
-
-/// All the ways in which one `sid.tag` is spelled otherwise without being another text for a lenient reader.
-fn respelled(given: &str) -> Vec<String> {
-    let (sid, tag) = given.rsplit_once('.').unwrap();
-    let mut all = vec![
-        format!("{given}="),
-        format!("{given}=="),
-        format!("{given}%3D"),
-        format!("{given}%3d%3D"),
-        format!("{sid}.{}", tag.replace('-', "+").replace('_', "/")),
-        format!("{sid}.{}", tag.replace('-', "%2B").replace('_', "%2F")),
-        format!("{sid}.{}", tag.to_ascii_lowercase()),
-        format!("{sid}.{}", tag.to_ascii_uppercase()),
-        format!("{}.{tag}", sid.to_ascii_lowercase()),
-        format!("{sid}%2E{tag}"),
-        format!("{sid}%252E{tag}"),
-        format!("{sid}..{tag}"),
-        format!("{sid}.{tag}.{tag}"),
-        format!("{sid}.{tag}%00"),
-        format!("{sid}%20.{tag}"),
-        format!("{sid}.+{tag}"),
-        format!("{sid}.{tag}\u{ff0e}"),
-        format!(".{tag}"),
-        tag.to_owned(),
-    ];
-    // The last character has bits that are no part of the tag.
-    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    all.extend(alphabet.chars().map(|last| format!("{sid}.{}{last}", &tag[..tag.len() - 1])));
-    for at in 0..given.len() {
-        let (before, after) = (&given[..at], &given[at + 1..]);
-        let byte = given.as_bytes()[at];
-        all.push(format!("{before}%{byte:02x}{after}"));
-        all.push(format!("{before}%25{byte:02X}{after}"));
-        all.push(format!("{before}{}{after}", (byte ^ 0x20) as char));
-    }
-    all
-}
-
 #[test]
 fn no_flipped_bit_no_truncation_and_no_other_spelling_leads_elsewhere() {
     let world = World::new();
@@ -131,15 +92,7 @@ fn no_flipped_bit_no_truncation_and_no_other_spelling_leads_elsewhere() {
     for (given, _, named) in &world.given_out {
         let whole = target(given);
         assert!(world.holds(&whole).unwrap(), "the control: {whole}");
-        let flipped = (0..whole.len() * 8).filter_map(|bit| {
-            let mut bytes = whole.clone().into_bytes();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            String::from_utf8(bytes).ok()
-        });
-        let cut = (0..given.len()).flat_map(|at| [target(&given[..at]), target(&given[at + 1..])]);
-        let without_one = (0..given.len()).map(|at| target(&format!("{}{}", &given[..at], &given[at + 1..])));
-        let respelled = respelled(given).into_iter().map(|sid| target(&sid));
-        for changed in flipped.chain(cut).chain(without_one).chain(respelled) {
+        for changed in spellings::changed(given) {
             tried += 1;
             if world.holds(&changed).unwrap() {
                 forwarded.insert(named.ip);
@@ -155,30 +108,10 @@ fn tags_of_other_sessions_clusters_keys_and_key_ids_lead_nowhere() {
     let world = World::new();
     let anywhere = owner("192.0.2.1");
     let (given, ..) = &world.given_out[0];
-    let (_, tag) = given.rsplit_once('.').unwrap();
-    let mut forged: Vec<_> = ["other", "a.b", "", "MnhRJWLdKT_sGkDsAAAB", &format!("{SID}.{tag}")]
-        .iter()
-        .map(|sid| format!("{sid}.{tag}"))
-        .collect();
-    for id in 0..16 {
-        for (cluster, key) in [
-            (CLUSTER, RETIRED),
-            ("cluster-2", SEALING),
-            ("cluster-2", OPENING),
-            ("cluster-", SEALING),
-            (CLUSTER, [0; 32]),
-        ] {
-            let tag = ring(cluster, id, &[(id, key)]).seal(SID, &anywhere).unwrap();
-            forged.push(format!("{SID}.{tag}"));
-        }
-        // The right keys under each other's ids, and under ids that this sidecar does not know.
-        for (right_id, key) in [(1, SEALING), (2, OPENING)] {
-            if id != right_id {
-                let tag = ring(CLUSTER, id, &[(id, key)]).seal(SID, &anywhere).unwrap();
-                forged.push(format!("{SID}.{tag}"));
-            }
-        }
-    }
+    let keys = [(1, SEALING), (2, OPENING)];
+    let forged = spellings::sealed_elsewhere(given, CLUSTER, keys, |cluster, id, key| {
+        ring(cluster, id, &[(id, key)]).seal(SID, &anywhere).unwrap()
+    });
     assert!(forged.len() > 100);
     for sid in forged {
         let target = target(&sid);
