@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use support::harness::sidecar::program;
-use support::harness::{Config, Place, Sidecar};
+use support::harness::{Config, Place, Sidecar, repository};
 use tokio::process::Command;
 
 async fn run(arguments: &[&str]) -> Output {
@@ -16,6 +16,21 @@ async fn complaint(arguments: &[&str], code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn the_sidecar_knows_every_variable_that_the_operator_sets() {
+    let help = String::from_utf8(run(&["--help"]).await.stdout).unwrap();
+    let injected = repository().join("operator/src/controller/build/resource/injection");
+    for file in ["default.yaml", "everything.yaml", "limits.yaml"] {
+        let injected = std::fs::read_to_string(injected.join(file)).unwrap();
+        let names = injected.lines().filter_map(|line| line.trim().strip_prefix("- name: "));
+        let names: Vec<_> = names.filter(|name| name.starts_with("SOCKETIO_SIDECAR_")).collect();
+        assert!(!names.is_empty(), "{file}");
+        for name in names {
+            assert!(help.contains(&format!("[env: {name}=")), "{file}: {name}");
+        }
+    }
 }
 
 #[tokio::test]

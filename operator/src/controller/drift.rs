@@ -35,15 +35,17 @@ pub(crate) fn holds(desired: &Value, live: &Value) -> bool {
 fn same_quantities(desired: &Value, live: &Value) -> bool {
     let (Some(desired), Some(live)) = (desired.as_object(), live.as_object()) else { return desired == live };
     desired.iter().all(|(name, desired)| {
-        live.get(name).is_some_and(|live| match (amount(desired), amount(live)) {
-            (Some(desired), Some(live)) => (desired - live).abs() <= f64::EPSILON * live.abs(),
-            _ => desired == live,
+        live.get(name).is_some_and(|live| {
+            match (desired.as_str().and_then(amount), live.as_str().and_then(amount)) {
+                (Some(desired), Some(live)) => (desired - live).abs() <= f64::EPSILON * live.abs(),
+                _ => desired == live,
+            }
         })
     })
 }
 
 /// The amount that a quantity stands for (the API's `Quantity`: a number and a suffix).
-fn amount(quantity: &Value) -> Option<f64> {
+pub(crate) fn amount(quantity: &str) -> Option<f64> {
     const SUFFIXES: [(&str, f64); 16] = [
         ("Ki", 1024.0),
         ("Mi", 1_048_576.0),
@@ -62,10 +64,9 @@ fn amount(quantity: &Value) -> Option<f64> {
         ("E", 1e18),
         ("", 1.0),
     ];
-    let text = quantity.as_str()?;
     SUFFIXES
         .iter()
-        .find_map(|(suffix, factor)| Some(text.strip_suffix(suffix)?.parse::<f64>().ok()? * factor))
+        .find_map(|(suffix, factor)| Some(quantity.strip_suffix(suffix)?.parse::<f64>().ok()? * factor))
 }
 
 /// The API server leaves out what is empty.

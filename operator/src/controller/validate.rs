@@ -2,6 +2,8 @@
 //!
 //! A refusal changes nothing that is in place: traffic goes on as before.
 
+mod limits;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -55,6 +57,7 @@ pub(crate) fn validate<'o>(
     others: &[Arc<Guarded>],
 ) -> Result<Valid<'o>, Refusal> {
     accept(cluster, observed, others)?;
+    limits::check(&cluster.spec)?;
     let reference = &cluster.spec.workload_ref;
     let kind = reference.kind.resource().kind;
     let workload = observed.workload.as_ref().ok_or_else(|| {

@@ -22,7 +22,7 @@ pub use affinity::{ClientIpSource, Cookie, SameSite, SessionAffinity, SessionAff
 pub use application::{Adapter, AdapterType, App, WorkloadKind, WorkloadRef};
 pub use deletion::{DeletionPolicy, Drain};
 pub use edge::{ClientService, Edge, ForwardedFor, Ingress};
-pub use sidecar::{ImagePullPolicy, Peers, Sidecar};
+pub use sidecar::{AppKeepAlive, ImagePullPolicy, Peers, Sidecar};
 pub use status::{SocketIoClusterStatus, Step};
 
 /// What is a name of an object. Anything else could reach elsewhere as a part of a request's path.
@@ -87,7 +87,7 @@ pub struct SocketIoClusterSpec {
     #[serde(default)]
     pub edge: Edge,
 
-    /// The sidecar in each pod.
+    /// The sidecar in each pod. Changing any of its fields restarts the pods.
     #[serde(default)]
     pub sidecar: Sidecar,
 

@@ -114,6 +114,8 @@ pub(super) fn everything() -> Value {
         "sidecar": {
             "image": "sidecar:1", "imagePullPolicy": "Never", "maxConnections": 1, "log": "debug",
             "maxRequestHeadBytes": 4096, "maxAnswerHeadBytes": 262_144, "maxHeaderFields": 1000,
+            "maxWebSockets": 0, "maxConnectionsPerSource": 0, "maxBufferedMiB": 1_048_576, "bodyTimeoutSeconds": 86_400,
+            "appKeepAlive": "Auto",
             "resources": {"requests": {"cpu": "100m", "memory": 1_000_000}, "limits": {"cpu": 1}},
         },
         "peers": {"certificateDays": 1},

@@ -21,7 +21,7 @@ use crate::controller::names::{
     self, ADMIN_PORT, APPLIED_ANNOTATION, CLUSTER_LABEL, PEER_PORT, PROXY_PORT, SIDECAR,
 };
 use crate::crd::SocketIoCluster;
-use crate::crd::v1alpha1::{ImagePullPolicy, WorkloadKind};
+use crate::crd::v1alpha1::{AppKeepAlive, ImagePullPolicy, WorkloadKind};
 
 const CONFIG_DIR: &str = "/etc/socketio-sidecar";
 /// Where the ServiceAccount admission plugin mounts a token, unless something is mounted there.
@@ -185,12 +185,24 @@ fn environment(cluster: &SocketIoCluster) -> Vec<EnvVar> {
         sidecar.max_connections.map(|most| given("SOCKETIO_SIDECAR_MAX_CONNECTIONS", most.to_string())),
     );
     for (name, limit) in [
+        ("SOCKETIO_SIDECAR_MAX_WEBSOCKETS", sidecar.max_web_sockets),
+        ("SOCKETIO_SIDECAR_MAX_CONNECTIONS_PER_SOURCE", sidecar.max_connections_per_source),
+        ("SOCKETIO_SIDECAR_MAX_BUFFERED", sidecar.max_buffered_mib),
+        ("SOCKETIO_SIDECAR_BODY_TIMEOUT", sidecar.body_timeout_seconds),
         ("SOCKETIO_SIDECAR_MAX_REQUEST_HEAD", sidecar.max_request_head_bytes),
         ("SOCKETIO_SIDECAR_MAX_ANSWER_HEAD", sidecar.max_answer_head_bytes),
         ("SOCKETIO_SIDECAR_MAX_FIELDS", sidecar.max_header_fields),
     ] {
         environment.extend(limit.map(|limit| given(name, limit.to_string())));
     }
+    environment.extend(sidecar.app_keep_alive.map(|reuse| {
+        let reuse = match reuse {
+            AppKeepAlive::Auto => "auto",
+            AppKeepAlive::Always => "always",
+            AppKeepAlive::Never => "never",
+        };
+        given("SOCKETIO_SIDECAR_APP_KEEP_ALIVE", reuse.to_owned())
+    }));
     environment.extend(sidecar.log.clone().map(|log| given("SOCKETIO_SIDECAR_LOG", log)));
     environment
 }

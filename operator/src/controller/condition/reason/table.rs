@@ -75,6 +75,13 @@ reasons! {
     /// A container uses port 7900, 7901 or 7902.
     PortTaken: Fails [Accepted] retry 15
         => "Let it use another.";
+    /// `sidecar.maxBufferedMiB` is not below the memory limit of the sidecar, which would be killed before.
+    BufferedTooLarge: Fails [Accepted]
+        => "Lower `sidecar.maxBufferedMiB`, or raise the memory limit in `sidecar.resources`.";
+    /// `sidecar.maxConnectionsPerSource` is set behind an HTTP proxy that `edge.trustedProxies` does not name: all clients
+    /// would share one limit.
+    SourcesUnknown: Fails [Accepted]
+        => "Name the proxy's networks in `edge.trustedProxies`, or remove `sidecar.maxConnectionsPerSource`.";
     /// There is no such workload in this namespace.
     WorkloadNotFound: Fails [ResolvedRefs]
         => "Create it; it is noticed at once. Or make another SocketIoCluster with the right `workloadRef`.";

@@ -31,6 +31,11 @@ fn the_injected_part_is_its_golden_file() {
         },
     }));
     matches_golden_file("everything", &build_injection(&all, "registry.example.com/sidecar:1").unwrap());
+    let limits = cluster_with(&json!({"sidecar": {
+        "maxWebSockets": 0, "maxConnectionsPerSource": 100, "maxBufferedMiB": 64, "bodyTimeoutSeconds": 60,
+        "appKeepAlive": "Never",
+    }}));
+    matches_golden_file("limits", &build_injection(&limits, "registry.example.com/sidecar:1").unwrap());
 }
 
 #[test]
