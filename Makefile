@@ -21,6 +21,7 @@ FUZZ_TARGETS := $(sort $(notdir $(wildcard sidecar/core/fuzz/corpus/*)))
 FUZZ_SECONDS := 600
 SOAK_SECONDS := 3600
 NETTY_SECONDS := 120
+SOAK_PARTS := fuzz attacks client-address clients parsers netty e2e
 NOT_CHECKED := target/not-checked
 IMAGES := target/images
 CLUSTER := target/debug/cluster
@@ -30,7 +31,7 @@ PROGRAMS := SOCKETIO_SIDECAR_PROGRAM=$(CURDIR)/target/debug/socketio-sidecar SOC
 
 say = @printf '\n==> %s\n' "$(1)"
 
-.PHONY: help demo test bench bench-operator attacks client-address soak fuzz lint deny unit e2e chart images cluster prerequisites soak-prerequisites provider node-modules netty-socketio edge-programs clean
+.PHONY: help demo test bench bench-operator attacks client-address soak $(SOAK_PARTS:%=soak-%) fuzz lint deny unit e2e chart images cluster prerequisites soak-prerequisites provider node-modules netty-socketio edge-programs clean
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
@@ -170,16 +171,35 @@ attacks: prerequisites node-modules ## Attack the sidecar beside honest clients,
 	cargo build --package socketio-affinity-tests --bin attacks
 	target/debug/attacks $(if $(ATTACK),$(ATTACK),--out docs/attacks.md)
 
-soak: soak-prerequisites fuzz attacks client-address cluster images node-modules netty-socketio ## Run what takes long: fuzzing, attacks, an hour of load, faults at every write
+soak: soak-prerequisites $(SOAK_PARTS:%=soak-%) ## Run what takes long, and write docs/soak.md; make soak-PART runs a part
+
+soak-fuzz:
+	tests/soak.sh fuzz make fuzz
+
+soak-attacks:
+	tests/soak.sh attacks make attacks
+
+soak-client-address:
+	tests/soak.sh client-address make client-address
+
+soak-clients: prerequisites node-modules
 	$(call say,the connections that clients share - each attack is sent for 2 s)
-	ATTACKS=5000 $(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- attacks
+	cargo build --package socketio-sidecar
+	tests/soak.sh clients env ATTACKS=5000 $(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- attacks
+
+soak-parsers: prerequisites node-modules
 	$(call say,our parsers against those of hyper and Node - 20000 inputs each)
-	PROPTEST_CASES=20000 cargo test --package socketio-affinity-tests --test integration -- differential
+	tests/soak.sh parsers env PROPTEST_CASES=20000 cargo test --package socketio-affinity-tests --test integration -- differential
+
+soak-netty: prerequisites node-modules netty-socketio
 	$(call say,netty-socketio - $(NETTY_SECONDS) s)
-	NETTY_SECONDS=$(NETTY_SECONDS) cargo test --package socketio-affinity-tests --test integration -- netty_socketio
+	cargo build --package socketio-sidecar
+	tests/soak.sh netty env NETTY_SECONDS=$(NETTY_SECONDS) $(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- netty_socketio
+
+soak-e2e: cluster images
 	$(call say,the long end-to-end tests on a real cluster - one of them takes $(SOAK_SECONDS) s)
 	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
-	SOAK_SECONDS=$(SOAK_SECONDS) $(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
+	tests/soak.sh e2e env SOAK_SECONDS=$(SOAK_SECONDS) $(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
 		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1 --ignored
 
 # What cargo-fuzz passes to the compiler, which also works with a stable one. Debug assertions find overflows.
