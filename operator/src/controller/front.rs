@@ -107,7 +107,7 @@ const HTTP_ANNOTATIONS: [(&str, Values); 10] = [
 ];
 
 /// The annotation that makes the load balancer an HTTP proxy.
-fn http_annotation(service: &Service) -> Option<String> {
+pub(crate) fn http_annotation(service: &Service) -> Option<String> {
     let annotations = service.annotations();
     let found = HTTP_ANNOTATIONS.iter().find(|(name, values)| {
         annotations.get(*name).is_some_and(|value| match values {
@@ -185,7 +185,7 @@ impl Front {
             Self::Unknown => {
                 let message = format!(
                     "no proxy is known in front of Service {service}, so clients can forge X-Forwarded-*; set \
-                     edge.trustedProxies, or edge.trustedProxyCount (0 for none)"
+                     edge.trustedProxies, or edge.trustedProxyCount (1 behind a Gateway, 0 for no proxy)"
                 );
                 return Finding::new(Reason::EdgeUnknown, message);
             }

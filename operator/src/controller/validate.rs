@@ -57,7 +57,7 @@ pub(crate) fn validate<'o>(
     others: &[Arc<Guarded>],
 ) -> Result<Valid<'o>, Refusal> {
     accept(cluster, observed, others)?;
-    limits::check(&cluster.spec)?;
+    limits::check(&cluster.spec, observed.client_service.as_ref())?;
     let reference = &cluster.spec.workload_ref;
     let kind = reference.kind.resource().kind;
     let workload = observed.workload.as_ref().ok_or_else(|| {

@@ -79,7 +79,7 @@ fn the_message_says_where_clients_can_forge_their_address() {
     assert_eq!(
         Front::Unknown.finding("chat").message,
         "no proxy is known in front of Service chat, so clients can forge X-Forwarded-*; set edge.trustedProxies, \
-         or edge.trustedProxyCount (0 for none)"
+         or edge.trustedProxyCount (1 behind a Gateway, 0 for no proxy)"
     );
     let proxied = message(&json!({"trustedProxies": ["10.0.0.0/8"], "proxyProtocol": true}));
     assert!(proxied.contains("set to the source in the PROXY protocol header"), "{proxied}");

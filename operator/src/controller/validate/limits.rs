@@ -1,17 +1,20 @@
 //! Limits of the sidecar that cannot hold with other fields of the spec. The schema refuses values that can never hold.
 
+use k8s_openapi::api::core::v1::Service;
+
 use super::{Reason, Refusal, refuse};
 use crate::controller::drift::amount;
+use crate::controller::front::http_annotation;
 use crate::crd::v1alpha1::SocketIoClusterSpec;
 
 /// Memory limit of a sidecar whose resources are not set.
 const DEFAULT_MEMORY: &str = "256Mi";
 const MIB: f64 = 1_048_576.0;
 
-/// Checks the limits of the sidecar.
-pub(super) fn check(spec: &SocketIoClusterSpec) -> Result<(), Refusal> {
+/// Checks the limits of the sidecar. `service` is the client Service.
+pub(super) fn check(spec: &SocketIoClusterSpec, service: Option<&Service>) -> Result<(), Refusal> {
     check_buffered(spec)?;
-    check_sources(spec)
+    check_sources(spec, service)
 }
 
 fn check_buffered(spec: &SocketIoClusterSpec) -> Result<(), Refusal> {
@@ -35,7 +38,7 @@ fn check_buffered(spec: &SocketIoClusterSpec) -> Result<(), Refusal> {
     }
 }
 
-fn check_sources(spec: &SocketIoClusterSpec) -> Result<(), Refusal> {
+fn check_sources(spec: &SocketIoClusterSpec, service: Option<&Service>) -> Result<(), Refusal> {
     let limit = spec.sidecar.max_connections_per_source.unwrap_or(0);
     let edge = &spec.edge;
     if limit == 0 || !edge.trusted_proxies.is_empty() {
@@ -43,14 +46,17 @@ fn check_sources(spec: &SocketIoClusterSpec) -> Result<(), Refusal> {
     }
     let proxy = match (&edge.ingress, edge.trusted_proxy_count) {
         (Some(_), _) => "the Ingress of edge.ingress",
-        (None, Some(1..)) => "the proxies of edge.trustedProxyCount",
+        (None, Some(1..)) => "the proxy of edge.trustedProxyCount",
+        (None, _) if service.is_some_and(|service| http_annotation(service).is_some()) => {
+            "the Service's load balancer, an HTTP proxy"
+        }
         (None, _) => return Ok(()),
     };
     Err(refuse(
         Reason::SourcesUnknown,
         format!(
-            "sidecar.maxConnectionsPerSource of {limit} would hold for all clients of {proxy} together; name the networks \
-             of these proxies in edge.trustedProxies, or remove the limit"
+            "sidecar.maxConnectionsPerSource of {limit} would hold for all clients of {proxy} together; name its \
+             networks in edge.trustedProxies, or remove the limit"
         ),
     ))
 }
@@ -62,7 +68,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn refusal(spec: &Value) -> Option<(Reason, String)> {
-        check(&cluster_with(spec).spec).err().map(|refusal| (refusal.reason, refusal.message))
+        check(&cluster_with(spec).spec, None).err().map(|refusal| (refusal.reason, refusal.message))
     }
 
     #[test]
@@ -108,12 +114,19 @@ mod tests {
         }
         for (edge, says) in [
             (json!({"ingress": ingress}), "all clients of the Ingress of edge.ingress"),
-            (json!({"trustedProxyCount": 1}), "all clients of the proxies of edge.trustedProxyCount"),
+            (json!({"trustedProxyCount": 1}), "all clients of the proxy of edge.trustedProxyCount"),
         ] {
             let (reason, message) = with(edge).unwrap();
             assert_eq!(reason, Reason::SourcesUnknown);
             assert!(message.contains(says), "{message}");
         }
+        let limit = cluster_with(&json!({"sidecar": {"maxConnectionsPerSource": 50}}));
+        let service = |protocol: &str| {
+            let annotations = json!({"service.beta.kubernetes.io/do-loadbalancer-protocol": protocol});
+            serde_json::from_value(json!({"metadata": {"annotations": annotations}})).unwrap()
+        };
+        assert!(check(&limit.spec, Some(&service("http"))).is_err());
+        assert!(check(&limit.spec, Some(&service("tcp"))).is_ok());
         let off = json!({"edge": {"ingress": ingress}, "sidecar": {"maxConnectionsPerSource": 0}});
         assert_eq!(refusal(&off), None);
     }

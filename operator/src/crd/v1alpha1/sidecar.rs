@@ -33,7 +33,7 @@ pub struct Sidecar {
     pub max_web_sockets: Option<u32>,
     /// Most connections of one client in each pod, WebSockets included. A client is an IPv4 address or an IPv6 /64
     /// network: that of the connection, or the one that a proxy in edge.trustedProxies names. 0 for no limit. Default 0.
-    /// Clients behind one NAT share an address.
+    /// Clients behind one NAT share an address; so do all clients of a proxy outside edge.trustedProxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 0, max = 1_000_000))]
     pub max_connections_per_source: Option<u32>,

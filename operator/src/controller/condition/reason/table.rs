@@ -154,7 +154,7 @@ reasons! {
     /// Nothing says which proxy is in front, so `X-Forwarded-*` of clients pass unchanged. An application that
     /// trusts loopback believes them. Its Event is a Warning.
     EdgeUnknown: Fails [ClientAddressKnown]
-        => "Set `edge.trustedProxies`, or `edge.trustedProxyCount` (0 for none). See [client address](client-address.md).";
+        => "Set `edge.trustedProxies`, or `edge.trustedProxyCount` (1 behind a Gateway, 0 for no proxy). See [client address](client-address.md).";
     /// Several pods, and nothing said of an adapter: what one pod emits does not arrive at clients of the
     /// others.
     NotDeclared: Fails [AdapterDeclared]
