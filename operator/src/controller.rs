@@ -1,36 +1,44 @@
-//! The controller: watches, the passes over one object, and what is done about errors.
+//! The controller: watches, the reconciles of one object, and what is done about errors.
 //!
-//! A pass reads as named steps: [`dereference`] (needs a client) → [`validate`] → [`plan`] → [`build`] →
-//! [`apply`] (needs a client) → [`status`] → [`patch_status`] (needs a client). What decides is pure.
+//! A reconcile (`reconcile.rs`) reads as named steps: [`dereference`] (needs a client) → [`validate`] →
+//! [`plan`] → [`build`] → [`apply`] (needs a client) → [`status`] → [`patch_status`] (needs a client). A [`release`] of
+//! an object that is being deleted validates nothing, and [`restore`]s instead of applying. All decisions are pure.
 //!
 //! # Invariants
-//! - A pass depends on what is in the cluster alone, nothing is remembered between two of them: an
-//!   operator that is killed at any write, or replaced, goes on where it was.
-//! - One pass at a time runs over an object; kube's scheduler sees to it.
-//! - At rest a pass writes nothing.
+//! - A reconcile depends on what is in the cluster alone: an operator that is killed at any write, or replaced, goes
+//!   on where it was.
+//! - One reconcile at a time runs over an object; kube's scheduler sees to it.
+//! - At rest a reconcile writes nothing.
+//! - The modules import in one direction, and a test holds that. On the ground floor stand [`condition`], [`names`],
+//!   [`cluster`] and [`observed`].
 //! - An object that cannot be read, for instance one of a newer version of the API, keeps what it has: it is
 //!   logged and counted, and no other one waits for it.
 
 mod apply;
 mod build;
+mod cluster;
 mod condition;
 mod contest;
 mod context;
+mod credentials;
 mod dereference;
 mod drift;
 mod edge;
 mod error;
+mod finalizer;
 #[cfg(test)]
 mod fixtures;
 mod front;
-mod give_back;
 mod names;
+mod next_resync;
 mod observed;
-mod pass;
 mod patch_status;
 mod plan;
-mod rest;
+mod reconcile;
+mod release;
+mod restore;
 mod revisions;
+mod situation;
 mod status;
 mod validate;
 mod watches;
@@ -138,7 +146,7 @@ async fn count(stores: &[Store<Guarded>], metrics: &Metrics) {
 async fn reconcile(cluster: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
     let outcome = match &cluster.0 {
-        Ok(cluster) => pass::run(cluster, &context).await,
+        Ok(cluster) => reconcile::run(cluster, &context).await,
         Err(invalid) => Err(Error::unreadable("this SocketIoCluster")(&invalid.error)),
     };
     let result = outcome.as_ref().map_or_else(Error::category, |_| "ok");

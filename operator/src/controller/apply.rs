@@ -17,14 +17,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::build::{IngressChange, Resources, ServiceChange, WorkloadChange};
+use super::build::{IngressChange, Resources, ServiceChange};
+use super::cluster::Cluster;
 use super::context::Context;
 use super::drift::{digest, holds};
 use super::error::Error;
-use super::names::{self, APPLIED_ANNOTATION, FINALIZER, MANAGER, ORIGINAL_ANNOTATION, belongs_to};
+use super::names::{APPLIED_ANNOTATION, MANAGER, ORIGINAL_ANNOTATION};
 use super::observed::Observed;
 use super::plan::{Asks, Route};
-use crate::crd::SocketIoCluster;
+use super::validate::Validated;
 
 /// What is read and written here: kinds that the compiler knows, in a namespace.
 pub(crate) trait Namespaced:
@@ -56,18 +57,18 @@ pub(crate) struct Applied {
 /// # Errors
 /// The API server's. What was written until then stays, and the next pass goes on from there.
 pub(crate) async fn apply(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
+    valid: &Validated<'_>,
     resources: Resources,
     reverted: bool,
     context: &Context,
 ) -> Result<Applied, Error> {
+    let Validated { cluster, observed, .. } = valid;
     let Resources {
         credentials_secret,
         sidecar_secret,
         revision,
         peer_service,
-        workload,
+        injection,
         client_service,
         ingress,
     } = resources;
@@ -75,28 +76,30 @@ pub(crate) async fn apply(
     let known = cluster.status.as_ref().is_some_and(|status| status.step.is_some());
     let mut repaired = |what: Option<ObjectReference>| applied.repaired.extend(what.filter(|_| known));
 
-    let namespace = cluster.namespace().unwrap_or_default();
     let own = &context.settings.namespace;
     repaired(ensure(context, own, credentials_secret, observed.credentials_secret.as_ref()).await?);
-    repaired(ensure(context, &namespace, sidecar_secret, observed.sidecar_secret.as_ref()).await?);
-    repaired(ensure(context, &namespace, peer_service, observed.peer_service.as_ref()).await?);
-    let injected = apply_workload(cluster, observed, workload, context).await?;
+    repaired(ensure(context, &cluster.namespace, sidecar_secret, observed.sidecar_secret.as_ref()).await?);
+    repaired(ensure(context, &cluster.namespace, peer_service, observed.peer_service.as_ref()).await?);
+    let injected = match &injection {
+        Some(patch) => inject(valid, patch, context).await?,
+        None => false,
+    };
     let named = &cluster.spec.workload_ref;
     let kind = named.kind.resource().kind;
-    repaired((injected && reverted).then(|| reference(&kind, &namespace, &named.name)));
+    repaired((injected && reverted).then(|| reference(&kind, &cluster.namespace, &named.name)));
     match client_service {
         ServiceChange::Ours(service) => {
-            repaired(ensure(context, &namespace, *service, observed.client_service.as_ref()).await?);
+            repaired(ensure(context, &cluster.namespace, *service, observed.client_service.as_ref()).await?);
         }
         ServiceChange::Theirs(patch) => {
-            let name = names::client_service(cluster);
-            merge::<Service>(context, &namespace, &name, &patch).await?;
+            let name = &cluster.client_service;
+            merge::<Service>(context, &cluster.namespace, name, &patch).await?;
             let taken = patch["metadata"]["annotations"][ORIGINAL_ANNOTATION].is_string();
-            repaired((taken && was_routed(cluster)).then(|| reference("Service", &namespace, &name)));
+            repaired((taken && was_routed(cluster)).then(|| reference("Service", &cluster.namespace, name)));
         }
         ServiceChange::Leave => {}
     }
-    match apply_ingress(cluster, observed, ingress, context).await {
+    match apply_ingress(valid, ingress, context).await {
         Ok(what) => repaired(what),
         Err(error) => applied.edge_refused = Some(error),
     }
@@ -108,19 +111,18 @@ pub(crate) async fn apply(
 /// # Errors
 /// The API server's.
 pub(crate) async fn apply_secrets(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     observed: &Observed,
     credentials_secret: Secret,
     sidecar_secret: Secret,
     context: &Context,
 ) -> Result<(), Error> {
-    if !observed.sidecar_secret.as_ref().is_some_and(|secret| belongs_to(secret, cluster)) {
+    if !observed.sidecar_secret.as_ref().is_some_and(|secret| cluster.owns(secret)) {
         return Ok(());
     }
     let own = &context.settings.namespace;
     ensure(context, own, credentials_secret, observed.credentials_secret.as_ref()).await?;
-    let namespace = cluster.namespace().unwrap_or_default();
-    ensure(context, &namespace, sidecar_secret, observed.sidecar_secret.as_ref()).await.map(drop)
+    ensure(context, &cluster.namespace, sidecar_secret, observed.sidecar_secret.as_ref()).await.map(drop)
 }
 
 fn reference(kind: &str, namespace: &str, name: &str) -> ObjectReference {
@@ -133,30 +135,28 @@ fn reference(kind: &str, namespace: &str, name: &str) -> ObjectReference {
 }
 
 /// Whether the Service was led to the sidecars before.
-fn was_routed(cluster: &SocketIoCluster) -> bool {
+fn was_routed(cluster: &Cluster) -> bool {
     let step = cluster.status.as_ref().and_then(|status| status.step);
     step.is_some_and(|step| step.route() == Route::Sidecars)
 }
 
 async fn apply_ingress(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
+    valid: &Validated<'_>,
     change: IngressChange,
     context: &Context,
 ) -> Result<Option<ObjectReference>, Error> {
-    let namespace = cluster.namespace().unwrap_or_default();
+    let Validated { cluster, observed, .. } = valid;
     if observed.stale_ingress.is_some() {
-        delete::<Ingress>(context, &namespace, &names::own_ingress(cluster)).await?;
+        delete::<Ingress>(context, &cluster.namespace, &cluster.own_ingress).await?;
     }
     match change {
         IngressChange::Ours(ingress) => {
-            let repaired = ensure(context, &namespace, *ingress, observed.ingress.as_ref()).await?;
+            let repaired = ensure(context, &cluster.namespace, *ingress, observed.ingress.as_ref()).await?;
             // One that is asked for only now was not deleted by anybody.
             Ok(repaired.filter(|_| observed.ingress.is_some()))
         }
-        IngressChange::Theirs(patch) => {
-            let name = names::ingress(cluster).unwrap_or_default();
-            merge::<Ingress>(context, &namespace, &name, &patch).await?;
+        IngressChange::Theirs { name, patch } => {
+            merge::<Ingress>(context, &cluster.namespace, &name, &patch).await?;
             Ok(None)
         }
         IngressChange::Leave => Ok(None),
@@ -196,45 +196,50 @@ where
     Ok((live.is_none() || unchanged).then(|| reference(&kind, namespace, &name)))
 }
 
-/// Changes the workload. Says whether the sidecar was put in.
+/// Puts the sidecar into the workload, unless it is there. Returns true if that was written.
 ///
 /// # Errors
 /// The API server's.
-pub(crate) async fn apply_workload(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    change: WorkloadChange,
-    context: &Context,
-) -> Result<bool, Error> {
-    let Some(workload) = &observed.workload else { return Ok(false) };
-    if matches!(&change, WorkloadChange::Inject(patch) if holds(patch, &workload.object)) {
+async fn inject(valid: &Validated<'_>, patch: &Value, context: &Context) -> Result<bool, Error> {
+    let Validated { cluster, workload, .. } = valid;
+    if holds(patch, &workload.object) {
         return Ok(false);
     }
-    let resource = workload.kind.resource();
-    let name = &cluster.spec.workload_ref.name;
-    let namespace = cluster.namespace().unwrap_or_default();
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
-    let patch = match change {
-        WorkloadChange::Leave => return Ok(false),
-        WorkloadChange::Inject(patch) => patch,
-        WorkloadChange::Remove(patch) => {
-            let doing = format!("taking the sidecar out of {} {name}", resource.kind);
-            let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-            api.patch(name, &params, &Patch::Merge(patch)).await.map_err(Error::api(doing))?;
-            context.metrics.write(&resource.kind, "patch");
-            return Ok(false);
-        }
-    };
-    let doing = format!("injecting the sidecar into {} {name}", resource.kind);
+    let doing = format!("injecting the sidecar into {}", cluster.workload());
+    let (api, name, kind) = workload_api(cluster, context);
     // Never forced: where another manager owns what we need, a person decides.
     let params = PatchParams::apply(MANAGER);
-    if workload.holder() != Some(&cluster.name_any()) {
+    if workload.holder() != Some(cluster.name.as_str()) {
         let dry_run = PatchParams { dry_run: true, ..params.clone() };
-        api.patch(name, &dry_run, &Patch::Apply(&patch)).await.map_err(Error::api(doing.as_str()))?;
+        api.patch(name, &dry_run, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
     }
-    api.patch(name, &params, &Patch::Apply(&patch)).await.map_err(Error::api(doing.as_str()))?;
-    context.metrics.write(&resource.kind, "apply");
+    api.patch(name, &params, &Patch::Apply(patch)).await.map_err(Error::api(doing.as_str()))?;
+    context.metrics.write(&kind, "apply");
     Ok(true)
+}
+
+/// Takes the sidecar out of the workload.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn remove_sidecar(
+    cluster: &Cluster,
+    removal: &Value,
+    context: &Context,
+) -> Result<(), Error> {
+    let doing = format!("taking the sidecar out of {}", cluster.workload());
+    let (api, name, kind) = workload_api(cluster, context);
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    api.patch(name, &params, &Patch::Merge(removal)).await.map_err(Error::api(doing))?;
+    context.metrics.write(&kind, "patch");
+    Ok(())
+}
+
+fn workload_api<'c>(cluster: &'c Cluster, context: &Context) -> (Api<DynamicObject>, &'c str, String) {
+    let reference = &cluster.spec.workload_ref;
+    let resource = reference.kind.resource();
+    let api = Api::namespaced_with(context.client.clone(), &cluster.namespace, &resource);
+    (api, &reference.name, resource.kind)
 }
 
 /// Merges a patch into an object of the user's own (RFC 7396).
@@ -276,34 +281,4 @@ where
         Err(error) => return Err(Error::api(format!("deleting {kind} {name}"))(error)),
     }
     Ok(())
-}
-
-/// Sees to it that the object stays until all is given back. Says whether that had to be written, which
-/// makes of the object another version, and so another pass.
-///
-/// # Errors
-/// The API server's.
-pub(crate) async fn hold(cluster: &SocketIoCluster, context: &Context) -> Result<bool, Error> {
-    if cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(false);
-    }
-    let finalizers: Vec<_> = cluster.finalizers().iter().cloned().chain([FINALIZER.to_owned()]).collect();
-    patch_finalizers(cluster, context, &finalizers).await?;
-    Ok(true)
-}
-
-/// Has the object keep these finalizers only.
-///
-/// # Errors
-/// The API server's.
-pub(crate) async fn patch_finalizers(
-    cluster: &SocketIoCluster,
-    context: &Context,
-    finalizers: &[String],
-) -> Result<(), Error> {
-    let patch = json!({
-        "metadata": {"finalizers": finalizers, "resourceVersion": cluster.resource_version()},
-    });
-    let namespace = cluster.namespace().unwrap_or_default();
-    merge::<SocketIoCluster>(context, &namespace, &cluster.name_any(), &patch).await
 }

@@ -2,20 +2,19 @@
 
 pub(crate) mod resource;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::ResourceExt;
 use serde_json::Value;
 
-use super::edge::Program;
+use super::cluster::Cluster;
 use super::error::Error;
 use super::front;
-use super::names;
 use super::observed::workload::Workload;
-use super::observed::{Observed, service, sidecar_secret as in_secret};
+use super::observed::{Observed, sidecar_secret as in_secret};
 use super::plan::{Asks, Plan, Route};
-use super::validate::Valid;
-use crate::crd::SocketIoCluster;
+use super::validate::{ClientService, Edge, EdgeIngress, Validated};
 use crate::crd::v1alpha1::Step;
 use crate::credentials::Credentials;
 use resource::{client_service, ingress, injection, peer_service, sidecar_secret, user_ingress};
@@ -30,23 +29,26 @@ pub(crate) struct Resources {
     pub(crate) revision: String,
     /// The headless Service.
     pub(crate) peer_service: Service,
-    /// What becomes of the workload.
-    pub(crate) workload: WorkloadChange,
+    /// The sidecar in the workload, for server-side apply. `None`: somebody else keeps taking it out.
+    pub(crate) injection: Option<Value>,
     /// What becomes of the client Service.
     pub(crate) client_service: ServiceChange,
     /// What becomes of the Ingress.
     pub(crate) ingress: IngressChange,
 }
 
-/// What becomes of the workload.
-#[derive(Debug)]
-pub(crate) enum WorkloadChange {
-    /// The sidecar is in it: a patch for server-side apply.
-    Inject(Value),
-    /// It is taken out: a merge patch.
-    Remove(Value),
-    /// There is no workload, or somebody else keeps taking the sidecar out.
-    Leave,
+/// Everything that a step of a release asks for. It has no `Debug`: there are keys in it.
+pub(crate) struct Releases {
+    /// The sidecars' Secret.
+    pub(crate) sidecar_secret: Secret,
+    /// Its revision.
+    pub(crate) revision: String,
+    /// What becomes of the client Service.
+    pub(crate) client_service: ServiceChange,
+    /// The merge patch that takes the sidecar out of the workload.
+    pub(crate) removal: Option<Value>,
+    /// What becomes of the user's Ingress.
+    pub(crate) ingress: IngressChange,
 }
 
 /// What becomes of the client Service.
@@ -66,59 +68,103 @@ pub(crate) enum IngressChange {
     /// One of ours.
     Ours(Box<Ingress>),
     /// A merge patch of the user's own.
-    Theirs(Value),
+    Theirs {
+        /// The name of the Ingress.
+        name: String,
+        /// The patch.
+        patch: Value,
+    },
     /// It is as it should be, or there is none, or what it needs is not there.
     Leave,
 }
 
-/// What [`build`] depends on beside the objects.
-#[derive(Clone, Copy)]
-pub(crate) struct Inputs<'i> {
-    /// The keys and certificates.
-    pub(crate) credentials: &'i Credentials,
-    /// The sidecar's image.
-    pub(crate) image: &'i str,
-    /// The operator's namespace.
-    pub(crate) namespace: &'i str,
-    /// Nothing more is injected: somebody else takes it out.
-    pub(crate) contested: bool,
-}
-
-/// Builds all of it. Without `valid`, while deleting, it is given back.
+/// Builds everything that is to be.
 ///
 /// # Errors
 /// Something cannot be written as JSON.
 pub(crate) fn build(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    valid: Option<&Valid<'_>>,
+    valid: &Validated<'_>,
     plan: &Plan,
-    inputs: Inputs<'_>,
+    credentials: &Credentials,
+    namespace: &str,
 ) -> Result<Resources, Error> {
-    let (secret, revision) = build_secret(cluster, observed, plan.step, inputs.credentials)?;
-    let workload = observed.workload.as_ref();
+    let Validated { cluster, observed, workload, service, edge, .. } = valid;
+    let (secret, revision) = build_secret(cluster, observed, plan.step, credentials)?;
+    let route = plan.step.route();
+    let injection = match plan.injects {
+        true => Some(
+            injection::build_injection(cluster, valid.image()).map_err(Error::unreadable("the sidecar"))?,
+        ),
+        false => None,
+    };
     Ok(Resources {
-        credentials_secret: build_credentials_secret(cluster, inputs.credentials, inputs.namespace)?,
+        credentials_secret: build_credentials_secret(cluster, credentials, namespace)?,
         sidecar_secret: secret,
         revision,
         peer_service: peer_service::build_peer_service(cluster),
-        workload: build_workload(cluster, workload, plan.step, inputs)?,
-        client_service: build_service(cluster, observed, plan.step.route()),
-        ingress: build_ingress(cluster, observed, valid, plan.step.route()),
+        injection,
+        client_service: match service {
+            ClientService::Own(selector) => ServiceChange::own(cluster, selector, route),
+            ClientService::TakenOver { service, .. } => {
+                ServiceChange::theirs(service, cluster, Some(workload), route)
+            }
+        },
+        ingress: build_ingress(valid, edge.as_ref().and_then(|edge| edge.as_ref().ok())),
+    })
+}
+
+/// Builds what a step of a release asks for. Objects that are gone are not built anew.
+///
+/// # Errors
+/// Something cannot be written as JSON.
+pub(crate) fn build_release(
+    cluster: &Cluster,
+    observed: &Observed,
+    step: Step,
+    credentials: &Credentials,
+) -> Result<Releases, Error> {
+    let (sidecar_secret, revision) = build_secret(cluster, observed, step, credentials)?;
+    let route = step.route();
+    let workload = observed.workload.as_ref();
+    let selector = workload.and_then(|workload| workload.selector.match_labels.as_ref());
+    let client_service = match (&observed.client_service, selector) {
+        (Some(service), _) if cluster.spec.edge.service.take_over => {
+            ServiceChange::theirs(service, cluster, workload, route)
+        }
+        (Some(service), Some(selector)) if cluster.owns(service) => {
+            ServiceChange::own(cluster, selector, route)
+        }
+        _ => ServiceChange::Leave,
+    };
+    let removal = workload.filter(|workload| !step.injects() && is_left(cluster, workload));
+    let taken = cluster.spec.edge.ingress.as_ref().is_some_and(|wanted| wanted.take_over);
+    let ingress = match (&observed.ingress, &cluster.ingress) {
+        // The user's own gets its annotations back, together with the Service.
+        (Some(ingress), Some(name)) if taken && route == Route::Application => {
+            IngressChange::theirs(name, user_ingress::build_give_back(ingress, cluster))
+        }
+        _ => IngressChange::Leave,
+    };
+    Ok(Releases {
+        sidecar_secret,
+        revision,
+        client_service,
+        removal: removal.map(|workload| injection::build_removal(&workload.object)),
+        ingress,
     })
 }
 
 /// The operator's own Secret, in `namespace`, which is the operator's.
 pub(crate) fn build_credentials_secret(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     credentials: &Credentials,
     namespace: &str,
 ) -> Result<Secret, Error> {
     Ok(Secret {
         metadata: kube::core::ObjectMeta {
-            name: Some(names::credentials_secret(cluster)),
+            name: Some(cluster.credentials_secret.clone()),
             namespace: Some(namespace.to_owned()),
-            labels: Some(names::labels(cluster)),
+            labels: Some(cluster.labels()),
             ..kube::core::ObjectMeta::default()
         },
         data: Some(credentials.to_data()?),
@@ -129,7 +175,7 @@ pub(crate) fn build_credentials_secret(
 
 /// The sidecars' Secret in a step, and its revision.
 pub(crate) fn build_secret(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     observed: &Observed,
     step: Step,
     credentials: &Credentials,
@@ -147,91 +193,58 @@ pub(crate) fn build_secret(
         .map_err(Error::unreadable("the sidecars' configuration"))
 }
 
-fn build_workload(
-    cluster: &SocketIoCluster,
-    workload: Option<&Workload>,
-    step: Step,
-    inputs: Inputs<'_>,
-) -> Result<WorkloadChange, Error> {
-    let Some(workload) = workload else { return Ok(WorkloadChange::Leave) };
-    Ok(match step {
-        step if !step.injects() && is_left(cluster, workload) => {
-            WorkloadChange::Remove(injection::build_removal(&workload.object))
-        }
-        // On the way out nothing is put in any more, nor while somebody keeps taking it out.
-        step if step > Step::Programmed || inputs.contested => WorkloadChange::Leave,
-        _ => WorkloadChange::Inject(
-            injection::build_injection(cluster, inputs.image).map_err(Error::unreadable("the sidecar"))?,
-        ),
-    })
-}
-
 /// Whether something of this object is left in the workload's template: the label, or a container that
 /// another field manager holds on to.
-pub(crate) fn is_left(cluster: &SocketIoCluster, workload: &Workload) -> bool {
+pub(crate) fn is_left(cluster: &Cluster, workload: &Workload) -> bool {
     let injected = cluster.status.as_ref().is_some_and(|status| status.sidecar_image.is_some());
-    injected && workload.has_part_of(&cluster.name_any())
+    injected && workload.has_part_of(&cluster.name)
 }
 
-fn build_service(cluster: &SocketIoCluster, observed: &Observed, route: Route) -> ServiceChange {
-    let theirs = cluster.spec.edge.service.take_over;
-    let patch = match (&observed.client_service, &observed.workload, route) {
-        (Some(service), _, Route::Application) if theirs => client_service::build_give_back(service, cluster),
-        (Some(service), Some(workload), Route::Sidecars) if theirs => {
-            client_service::build_take_over(service, cluster, workload)
-        }
-        (_, Some(workload), _) if !theirs => {
-            let service = client_service::build_client_service(cluster, workload, route);
-            return ServiceChange::Ours(Box::new(service));
-        }
-        _ => None,
-    };
-    patch.map_or(ServiceChange::Leave, ServiceChange::Theirs)
+impl ServiceChange {
+    fn own(cluster: &Cluster, selector: &BTreeMap<String, String>, route: Route) -> Self {
+        Self::Ours(Box::new(client_service::build_client_service(cluster, selector, route)))
+    }
+
+    fn theirs(service: &Service, cluster: &Cluster, workload: Option<&Workload>, route: Route) -> Self {
+        let patch = match (route, workload) {
+            (Route::Application, _) => client_service::build_give_back(service, cluster),
+            (Route::Sidecars, Some(workload)) => client_service::build_take_over(service, cluster, workload),
+            (Route::Sidecars, None) => None,
+        };
+        patch.map_or(Self::Leave, Self::Theirs)
+    }
 }
 
-fn build_ingress(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    valid: Option<&Valid<'_>>,
-    route: Route,
-) -> IngressChange {
-    let Some(wanted) = &cluster.spec.edge.ingress else { return IngressChange::Leave };
-    let program = valid.and_then(|valid| valid.edge.as_ref());
-    let patch = match (program, &observed.ingress) {
-        // Being deleted: the user's own gets its annotations back, together with the Service.
-        (None, Some(ingress)) if wanted.take_over && route == Route::Application => {
-            user_ingress::build_give_back(ingress, cluster)
-        }
-        (Some(Ok(program)), Some(ingress)) if wanted.take_over => {
-            user_ingress::build_take_over(ingress, cluster, program)
-        }
-        (Some(Ok(program)), _) if !wanted.take_over => {
-            return build_own_ingress(cluster, observed, program);
-        }
-        _ => None,
-    };
-    patch.map_or(IngressChange::Leave, IngressChange::Theirs)
+impl IngressChange {
+    fn theirs(name: &str, patch: Option<Value>) -> Self {
+        patch.map_or(Self::Leave, |patch| Self::Theirs { name: name.to_owned(), patch })
+    }
 }
 
-fn build_own_ingress(cluster: &SocketIoCluster, observed: &Observed, program: &Program) -> IngressChange {
-    let Some(wanted) = &cluster.spec.edge.ingress else { return IngressChange::Leave };
-    let port = match (&observed.client_service, &observed.workload) {
-        (Some(service), Some(workload)) if cluster.spec.edge.service.take_over => {
-            service::port_to_application(service, workload, cluster.spec.app.port)
+fn build_ingress(valid: &Validated<'_>, edge: Option<&Edge<'_>>) -> IngressChange {
+    let Some(Edge { name, program, ingress }) = edge else { return IngressChange::Leave };
+    let cluster = valid.cluster;
+    match ingress {
+        EdgeIngress::TakenOver(ingress) => {
+            IngressChange::theirs(name, user_ingress::build_take_over(ingress, cluster, program))
         }
-        _ => None,
-    };
-    IngressChange::Ours(Box::new(ingress::build_ingress(ingress::Parts {
-        name: &names::own_ingress(cluster),
-        namespace: &cluster.namespace().unwrap_or_default(),
-        labels: names::labels(cluster),
-        annotations: program.annotations.clone(),
-        class_name: wanted.class_name.as_deref().unwrap_or_default(),
-        hosts: &wanted.hosts,
-        tls_secret_name: wanted.tls_secret_name.as_deref(),
-        service_name: &names::client_service(cluster),
-        service_port: port.unwrap_or(cluster.spec.edge.service.port),
-    })))
+        EdgeIngress::Own { class, wanted } => {
+            IngressChange::Ours(Box::new(ingress::build_ingress(ingress::Parts {
+                name,
+                namespace: &cluster.namespace,
+                labels: cluster.labels(),
+                annotations: program.annotations.clone(),
+                class_name: class,
+                hosts: &wanted.hosts,
+                tls_secret_name: wanted.tls_secret_name.as_deref(),
+                service_name: &cluster.client_service,
+                service_port: match valid.service {
+                    ClientService::Own(_) => cluster.spec.edge.service.port,
+                    ClientService::TakenOver { port, .. } => port,
+                },
+            })))
+        }
+    }
 }
 
 #[cfg(test)]

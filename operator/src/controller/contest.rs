@@ -75,8 +75,8 @@ impl Contest {
     }
 }
 
-/// Judges.
-pub(crate) fn judge(status: &SocketIoClusterStatus, now: Injection, time: Timestamp) -> Contest {
+/// Decides whether injection is contested.
+pub(crate) fn detect_contest(status: &SocketIoClusterStatus, now: Injection, time: Timestamp) -> Contest {
     let same = status.injected_generation == now.generation && status.workload_uid == now.workload;
     let mut reverts = if same { status.injection_reverts.clone() } else { Vec::new() };
     if !now.was_reverted(status) {
@@ -116,23 +116,24 @@ mod tests {
 
     /// The status after the first injection.
     fn injected() -> SocketIoClusterStatus {
-        judge(&SocketIoClusterStatus::default(), gone(), at(0)).record(SocketIoClusterStatus::default())
+        detect_contest(&SocketIoClusterStatus::default(), gone(), at(0))
+            .record(SocketIoClusterStatus::default())
     }
 
-    /// Judges, and records it.
+    /// Detects, and records it.
     fn after(
         before: &SocketIoClusterStatus,
         injection: Injection,
         second: i64,
     ) -> (bool, SocketIoClusterStatus) {
-        let contest = judge(before, injection, at(second));
+        let contest = detect_contest(before, injection, at(second));
         (contest.contested, contest.record(before.clone()))
     }
 
     #[test]
     fn two_reverts_within_ten_minutes_are_a_contest_until_the_spec_changes_or_the_sidecar_is_back() {
         assert!(injected().injection_reverts.is_empty(), "it was not there before");
-        assert!(judge(&injected(), gone(), at(0)).reverted);
+        assert!(detect_contest(&injected(), gone(), at(0)).reverted);
         let (contested, first) = after(&injected(), gone(), 0);
         assert!(!contested);
         let (contested, second) = after(&first, gone(), 599);
@@ -170,7 +171,7 @@ mod tests {
     fn a_workload_that_was_made_anew_reverts_nothing() {
         let mut status = injected();
         for (second, workload) in [(1, "b"), (2, "c"), (3, "d")] {
-            assert!(!judge(&status, of(1, workload, false), at(second)).reverted);
+            assert!(!detect_contest(&status, of(1, workload, false), at(second)).reverted);
             let (contested, next) = after(&status, of(1, workload, false), second);
             assert!(!contested && next.injection_reverts.is_empty(), "{workload}");
             status = next;

@@ -2,7 +2,7 @@
 //!
 //! All reads go out at once and change nothing, so a pass may be dropped here at any moment.
 
-use futures::future::{OptionFuture, try_join, try_join5};
+use futures::future::{try_join, try_join5};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -11,16 +11,15 @@ use kube::api::ListParams;
 use kube::core::{DynamicObject, PartialObjectMeta, Selector, SelectorExt};
 use kube::{Api, ResourceExt};
 
+use super::cluster::Cluster;
 use super::context::Context;
 use super::error::Error;
-use super::names;
 use super::observed::ingress::class_of;
 use super::observed::pods::Pods;
 use super::observed::workload::Workload;
-use super::observed::{Observed, reports, service};
+use super::observed::{NamedClass, Observed, reports, service};
 use super::plan;
 use super::revisions;
-use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::Step;
 
 /// Reads it.
@@ -28,26 +27,21 @@ use crate::crd::v1alpha1::Step;
 /// # Errors
 /// The API server's.
 pub(crate) async fn dereference(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     context: &Context,
     now: Timestamp,
 ) -> Result<Observed, Error> {
-    let namespace = cluster.namespace().unwrap_or_default();
     let client = &context.client;
-    let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let services: Api<Service> = Api::namespaced(client.clone(), &cluster.namespace);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
     let own_secrets: Api<Secret> = Api::namespaced(client.clone(), &context.settings.namespace);
-    let client_service = names::client_service(cluster);
-    let peer_service = names::peer_service(cluster);
-    let sidecar_secret = names::sidecar_secret(cluster);
-    let credentials_secret = names::credentials_secret(cluster);
 
     let reads = try_join5(
-        fetch(&services, "Service", &client_service),
-        fetch(&services, "Service", &peer_service),
-        fetch(&secrets, "Secret", &sidecar_secret),
-        fetch(&own_secrets, "Secret", &credentials_secret),
-        fetch_endpoints(cluster, context, &client_service),
+        fetch(&services, "Service", &cluster.client_service),
+        fetch(&services, "Service", &cluster.peer_service),
+        fetch(&secrets, "Secret", &cluster.sidecar_secret),
+        fetch(&own_secrets, "Secret", &cluster.credentials_secret),
+        fetch_endpoints(cluster, context),
     );
     let (workload, reads) = try_join(fetch_workload(cluster, context), reads).await?;
     let (client_service, peer_service, sidecar_secret, credentials_secret, endpoints) = reads;
@@ -72,30 +66,29 @@ pub(crate) async fn dereference(
 }
 
 async fn dereference_ingress(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     context: &Context,
     observed: &mut Observed,
 ) -> Result<(), Error> {
-    let namespace = cluster.namespace().unwrap_or_default();
-    let ingresses: Api<Ingress> = Api::namespaced(context.client.clone(), &namespace);
-    let asked_for = names::ingress(cluster);
-    let own = names::own_ingress(cluster);
+    let ingresses: Api<Ingress> = Api::namespaced(context.client.clone(), &cluster.namespace);
+    let (asked_for, own) = (&cluster.ingress, &cluster.own_ingress);
     // One that is shown later makes another pass; at the end there is none.
-    let may_be = cluster.metadata.deletion_timestamp.is_some() || context.ingresses.has(&namespace, &own);
-    if asked_for.as_ref() != Some(&own) && may_be {
+    let may_be =
+        cluster.metadata.deletion_timestamp.is_some() || context.ingresses.has(&cluster.namespace, own);
+    if asked_for.as_ref() != Some(own) && may_be {
         observed.stale_ingress =
-            fetch(&ingresses, "Ingress", &own).await?.filter(|ingress| names::belongs_to(ingress, cluster));
+            fetch(&ingresses, "Ingress", own).await?.filter(|ingress| cluster.owns(ingress));
     }
     let Some(name) = asked_for else { return Ok(()) };
-    observed.ingress = fetch(&ingresses, "Ingress", &name).await?;
+    observed.ingress = fetch(&ingresses, "Ingress", name).await?;
     if cluster.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
     let named = cluster.spec.edge.ingress.as_ref().and_then(|ingress| ingress.class_name.clone());
-    let class = named.or_else(|| observed.ingress.as_ref().and_then(class_of));
+    let Some(class) = named.or_else(|| observed.ingress.as_ref().and_then(class_of)) else { return Ok(()) };
     let classes: Api<IngressClass> = Api::all(context.client.clone());
-    let class = OptionFuture::from(class.as_deref().map(|class| fetch(&classes, "IngressClass", class)));
-    observed.ingress_class = class.await.and_then(|read| read.map_err(|error| error.to_string()).transpose());
+    let read = fetch(&classes, "IngressClass", &class).await.map_err(|error| error.to_string());
+    observed.ingress_class = Some(NamedClass { name: class, read });
     Ok(())
 }
 
@@ -106,11 +99,10 @@ where
     api.get_opt(name).await.map_err(Error::api(format!("reading {kind} {name}")))
 }
 
-async fn fetch_workload(cluster: &SocketIoCluster, context: &Context) -> Result<Option<Workload>, Error> {
+async fn fetch_workload(cluster: &Cluster, context: &Context) -> Result<Option<Workload>, Error> {
     let reference = &cluster.spec.workload_ref;
-    let namespace = cluster.namespace().unwrap_or_default();
     let resource = reference.kind.resource();
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &cluster.namespace, &resource);
     let Some(mut object) = fetch(&api, &resource.kind, &reference.name).await? else { return Ok(None) };
     // The greater part of it, and of no use here.
     object.metadata.managed_fields = None;
@@ -119,19 +111,19 @@ async fn fetch_workload(cluster: &SocketIoCluster, context: &Context) -> Result<
 }
 
 async fn fetch_pods(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     context: &Context,
     workload: &Workload,
     now: Timestamp,
 ) -> Result<Pods, Error> {
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &cluster.namespace);
     let params = ListParams::default().labels_from(&selector_of(cluster, workload)?);
     let pods = api.list(&params).await.map_err(Error::api("listing pods"))?;
-    Ok(Pods::read(&pods.items, &cluster.name_any(), cluster.spec.app.port, now))
+    Ok(Pods::read(&pods.items, &cluster.name, cluster.spec.app.port, now))
 }
 
 /// What the workload's pods are found by. None would be every pod of the namespace.
-fn selector_of(cluster: &SocketIoCluster, workload: &Workload) -> Result<Selector, Error> {
+fn selector_of(cluster: &Cluster, workload: &Workload) -> Result<Selector, Error> {
     let reference = &cluster.spec.workload_ref;
     let what = format!("the selector of {} {}", workload.kind.resource().kind, reference.name);
     let selector = Selector::try_from(workload.selector.clone()).map_err(Error::unreadable(what.as_str()))?;
@@ -144,7 +136,7 @@ fn selector_of(cluster: &SocketIoCluster, workload: &Workload) -> Result<Selecto
 }
 
 async fn fetch_other_pods(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     context: &Context,
     observed: &Observed,
 ) -> Result<Vec<String>, Error> {
@@ -158,8 +150,7 @@ async fn fetch_other_pods(
     if !cluster.spec.edge.service.take_over || done || selector.is_empty() {
         return Ok(Vec::new());
     }
-    let api: Api<PartialObjectMeta<Pod>> =
-        Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
+    let api: Api<PartialObjectMeta<Pod>> = Api::namespaced(context.client.clone(), &cluster.namespace);
     // Pods of a Job that is over get no traffic.
     let params = ListParams::default()
         .labels_from(&selector.into_iter().collect())
@@ -169,11 +160,7 @@ async fn fetch_other_pods(
     Ok(pods.items.iter().filter(|pod| !own.matches(pod.labels())).map(ResourceExt::name_any).collect())
 }
 
-async fn fetch_endpoints(
-    cluster: &SocketIoCluster,
-    context: &Context,
-    service: &str,
-) -> Result<Vec<EndpointSlice>, Error> {
+async fn fetch_endpoints(cluster: &Cluster, context: &Context) -> Result<Vec<EndpointSlice>, Error> {
     let recorded = cluster.status.as_ref().and_then(plan::recorded);
     if !plan::endpoints_are_of_interest(
         recorded.map(|(step, _)| step),
@@ -181,9 +168,9 @@ async fn fetch_endpoints(
     ) {
         return Ok(Vec::new());
     }
-    let api: Api<EndpointSlice> =
-        Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
-    let params = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+    let api: Api<EndpointSlice> = Api::namespaced(context.client.clone(), &cluster.namespace);
+    let params =
+        ListParams::default().labels(&format!("kubernetes.io/service-name={}", cluster.client_service));
     Ok(api.list(&params).await.map_err(Error::api("listing EndpointSlices"))?.items)
 }
 

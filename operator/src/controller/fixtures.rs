@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
+use super::cluster::Cluster;
 use super::observed::workload::Workload;
-use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::WorkloadKind;
 
 /// The ten lines of the documentation, as the API server gives them back.
-pub(crate) fn cluster() -> SocketIoCluster {
+pub(crate) fn cluster() -> Cluster {
     cluster_with(&json!({}))
 }
 
 /// The same, with more in its spec.
-pub(crate) fn cluster_with(spec: &Value) -> SocketIoCluster {
+pub(crate) fn cluster_with(spec: &Value) -> Cluster {
     let mut cluster = json!({
         "apiVersion": "socketio-affinity.dev/v1alpha1",
         "kind": "SocketIoCluster",
@@ -22,7 +22,7 @@ pub(crate) fn cluster_with(spec: &Value) -> SocketIoCluster {
     for (key, value) in spec.as_object().into_iter().flatten() {
         cluster["spec"][key] = value.clone();
     }
-    serde_json::from_value(cluster).unwrap()
+    Cluster::resolve(&serde_json::from_value(cluster).unwrap()).unwrap()
 }
 
 /// A Deployment as a user has it.

@@ -5,9 +5,8 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use socketio_sidecar_core::config;
 
+use super::cluster::Cluster;
 use super::condition::{Finding, Reason};
-use super::names;
-use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::ForwardedFor;
 
 /// The kind of proxy in front of the pods, and the source of that knowledge.
@@ -34,10 +33,10 @@ pub(crate) enum Front {
 }
 
 /// Finds out what stands in front. `service` is the client Service.
-pub(crate) fn detect(cluster: &SocketIoCluster, service: Option<&Service>) -> Front {
+pub(crate) fn detect(cluster: &Cluster, service: Option<&Service>) -> Front {
     let edge = &cluster.spec.edge;
     if let Some(forwarded_for) = edge.forwarded_for {
-        return match names::ingress(cluster) {
+        return match &cluster.ingress {
             Some(_) => Front::SetBehindIngress(forwarded_for),
             None => Front::Set(forwarded_for),
         };
@@ -48,8 +47,8 @@ pub(crate) fn detect(cluster: &SocketIoCluster, service: Option<&Service>) -> Fr
     if let Some(count) = edge.trusted_proxy_count {
         return Front::Count(count);
     }
-    if let Some(ingress) = names::ingress(cluster) {
-        return Front::Ingress(ingress);
+    if let Some(ingress) = &cluster.ingress {
+        return Front::Ingress(ingress.clone());
     }
     match service {
         Some(service) if is_load_balancer(service) => match http_annotation(service) {
@@ -65,7 +64,7 @@ pub(crate) fn detect(cluster: &SocketIoCluster, service: Option<&Service>) -> Fr
 ///
 /// Without the Service that was taken over, its type is not known: nothing changes until the Service is back.
 pub(crate) fn decide_forwarded_for(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     service: Option<&Service>,
     before: Option<&config::Config>,
 ) -> Option<config::ForwardedFor> {

@@ -39,8 +39,17 @@ pub(crate) struct Observed {
     pub(crate) ingress: Option<Ingress>,
     /// An Ingress of ours that the spec does not ask for any more.
     pub(crate) stale_ingress: Option<Ingress>,
-    /// The class that the Ingress names; or why it cannot be read.
-    pub(crate) ingress_class: Option<Result<IngressClass, String>>,
+    /// The class that the spec names, or else the Ingress.
+    pub(crate) ingress_class: Option<NamedClass>,
     /// What the sidecars of ready pods say that they have applied, where that is of interest.
     pub(crate) reports: Reports,
+}
+
+/// An IngressClass by its name.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedClass {
+    /// The name.
+    pub(crate) name: String,
+    /// The class, if it exists; or why it cannot be read.
+    pub(crate) read: Result<Option<IngressClass>, String>,
 }

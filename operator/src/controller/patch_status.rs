@@ -7,6 +7,7 @@ use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
+use super::cluster::Cluster;
 use super::condition::{ConditionType, Reason};
 use super::context::Context;
 use super::error::Error;
@@ -21,7 +22,7 @@ use crate::crd::v1alpha1::SocketIoClusterStatus;
 /// # Errors
 /// The API server's. An Event that cannot be published is none: it is logged.
 pub(crate) async fn patch_status(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     status: &SocketIoClusterStatus,
     context: &Context,
 ) -> Result<(), Error> {
@@ -29,8 +30,7 @@ pub(crate) async fn patch_status(
     if cluster.status.as_ref() == Some(status) {
         return Ok(());
     }
-    let api: Api<SocketIoCluster> =
-        Api::namespaced(context.client.clone(), &cluster.namespace().unwrap_or_default());
+    let api: Api<SocketIoCluster> = Api::namespaced(context.client.clone(), &cluster.namespace);
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     // Fields that are not there any more are removed by saying so (RFC 7396).
     let mut patch = serde_json::to_value(status).map_err(Error::unreadable("the status"))?;
@@ -41,9 +41,9 @@ pub(crate) async fn patch_status(
         }
     }
     let patch = json!({"status": patch, "metadata": {"resourceVersion": cluster.resource_version()}});
-    api.patch_status(&cluster.name_any(), &params, &Patch::Merge(&patch))
+    api.patch_status(&cluster.name, &params, &Patch::Merge(&patch))
         .await
-        .map_err(Error::api(format!("writing the status of SocketIoCluster {}", cluster.name_any())))?;
+        .map_err(Error::api(format!("writing the status of SocketIoCluster {}", cluster.name)))?;
     context.metrics.write("SocketIoCluster/status", "patch");
 
     if let Some(condition) = turned(ConditionType::Ready, &before, status) {
@@ -64,7 +64,7 @@ pub(crate) async fn patch_status(
 /// Publishes an Event about the object, and what else it is about. Events that differ in their note only are
 /// counted as one, with the first one's note.
 pub(crate) async fn publish(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     context: &Context,
     type_: EventType,
     reason: &str,

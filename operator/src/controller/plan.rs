@@ -82,6 +82,8 @@ pub(crate) struct Situation {
 pub(crate) struct Plan {
     /// The step.
     pub(crate) step: Step,
+    /// The sidecar is put into the template: not on the way out, nor while somebody keeps taking it out.
+    pub(crate) injects: bool,
     /// What the step waits for, as a sentence; nothing when all is in place.
     pub(crate) waits_for: Option<String>,
     /// When to look again.
@@ -94,7 +96,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn of(step: Step) -> Self {
-        Self { step, waits_for: None, again: Some(SOON), release: false, overdue: false }
+        Self { step, injects: false, waits_for: None, again: Some(SOON), release: false, overdue: false }
     }
 
     /// What is to hold has only just been written: the pods are yet to follow.
@@ -229,7 +231,11 @@ pub(crate) fn decide(situation: &Situation) -> Plan {
     let step =
         if situation.deleting { next_of_deletion(situation, current) } else { next(situation, current) };
     let plan = if step == current { stay(situation, step) } else { enter(step) };
-    Plan { overdue: situation.waited(PATIENCE + situation.own_wait(current)), ..plan }
+    Plan {
+        injects: step <= Step::Programmed && !situation.contested,
+        overdue: situation.waited(PATIENCE + situation.own_wait(current)),
+        ..plan
+    }
 }
 
 fn next(seen: &Situation, current: Step) -> Step {

@@ -7,6 +7,7 @@
 //!   the spec asks, or what is being waited for. An Event is published when it turns, and only then.
 
 pub(crate) mod findings;
+pub(crate) mod progress;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::controller::fixtures::workload;
+use crate::controller::observed::NamedClass;
 use crate::controller::validate::validate;
-use crate::crd::Guarded;
+use crate::crd::{Guarded, SocketIoCluster};
 use crate::credentials::Terms;
 
 const STEPS: [Step; 9] = [
@@ -147,14 +148,11 @@ fn worlds() -> Vec<Observed> {
         "spec": {"ingressClassName": "nginx", "defaultBackend": {"service": {"name": "chat"}}},
     });
     let class = json!({"metadata": {"name": "nginx"}, "spec": {"controller": "k8s.io/ingress-nginx"}});
+    let class = || Some(NamedClass { name: "nginx".to_owned(), read: Ok(from(class.clone())) });
     let bare = || Observed { workload: Some(workload()), ..Observed::default() };
-    let full = Observed {
-        client_service: from(service),
-        ingress: from(ingress),
-        ingress_class: from(class.clone()).map(Ok),
-        ..bare()
-    };
-    let edge = Observed { ingress_class: from(class).map(Ok), ..bare() };
+    let full =
+        Observed { client_service: from(service), ingress: from(ingress), ingress_class: class(), ..bare() };
+    let edge = Observed { ingress_class: class(), ..bare() };
     let empty = Observed { client_service: from(json!({})), ingress: from(json!({})), ..bare() };
     vec![Observed::default(), bare(), edge, full, empty]
 }
@@ -174,18 +172,19 @@ proptest! {
             object["status"] = json!({"sidecarImage": "sidecar:1", "step": "Draining"});
         }
         let Ok(read) = serde_json::from_value::<Guarded>(object) else { return Ok(()) };
-        let Ok(cluster) = &read.0 else { return Ok(()) };
+        let Ok(object) = &read.0 else { return Ok(()) };
+        let Ok(cluster) = Cluster::resolve(object) else { return Ok(()) };
         let others = [Arc::new(read.clone())];
         for observed in worlds() {
-            let valid = validate(cluster, &observed, &others);
             for step in STEPS {
-                let plan = Plan { step, waits_for: None, again: None, release: false, overdue: false };
-                let inputs =
-                    Inputs { credentials: &CREDENTIALS, image: "sidecar:1", namespace: "system", contested: false };
-                for valid in [valid.as_ref().ok(), None] {
-                    let built = build(cluster, &observed, valid, &plan, inputs);
+                if let Ok(valid) = validate(&cluster, &observed, &others, "sidecar:1") {
+                    let plan =
+                        Plan { step, injects: true, waits_for: None, again: None, release: false, overdue: false };
+                    let built = build(&valid, &plan, &CREDENTIALS, "system");
                     prop_assert!(built.is_ok(), "{:?}", built.err());
                 }
+                let released = build_release(&cluster, &observed, step, &CREDENTIALS);
+                prop_assert!(released.is_ok(), "{:?}", released.err());
             }
         }
     }

@@ -7,6 +7,7 @@ use socketio_sidecar_core::config::{CONFIG_FILE, ForwardedFor, Settings, TAG_KEY
 use super::*;
 use crate::controller::fixtures::{cluster_with, workload, workload_with};
 use crate::controller::names::CLUSTER_LABEL;
+use crate::controller::validate::validate;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 use crate::credentials::Terms;
 
@@ -15,7 +16,7 @@ fn credentials() -> Credentials {
     Credentials::generate(Terms { cluster: "0e8f9f0a", certificate_days: 90, now }).unwrap()
 }
 
-fn theirs() -> SocketIoCluster {
+fn theirs() -> Cluster {
     let mut cluster =
         cluster_with(&json!({"edge": {"service": {"name": "chat", "takeOver": true, "port": 80}}}));
     cluster.status =
@@ -24,10 +25,15 @@ fn theirs() -> SocketIoCluster {
 }
 
 fn built(step: Step, observed: &Observed, contested: bool) -> Resources {
-    let plan = Plan { step, waits_for: None, again: None, release: false, overdue: false };
-    let credentials = credentials();
-    let inputs = Inputs { credentials: &credentials, image: "sidecar:1", namespace: "system", contested };
-    build(&theirs(), observed, None, &plan, inputs).unwrap()
+    let injects = step <= Step::Programmed && !contested;
+    let plan = Plan { step, injects, waits_for: None, again: None, release: false, overdue: false };
+    let cluster = theirs();
+    let valid = validate(&cluster, observed, &[], "sidecar:2").unwrap();
+    build(&valid, &plan, &credentials(), "system").unwrap()
+}
+
+fn released(step: Step, observed: &Observed) -> Releases {
+    build_release(&theirs(), observed, step, &credentials()).unwrap()
 }
 
 fn observed(injected: bool) -> Observed {
@@ -51,36 +57,38 @@ fn observed(injected: bool) -> Observed {
 
 #[test]
 fn the_workload_has_the_sidecar_in_every_step_but_the_last() {
-    assert!(matches!(built(Step::Injecting, &observed(false), false).workload, WorkloadChange::Inject(_)));
-    assert!(matches!(built(Step::Programmed, &observed(true), false).workload, WorkloadChange::Inject(_)));
-    assert!(matches!(built(Step::Uninjecting, &observed(true), false).workload, WorkloadChange::Remove(_)));
-    assert!(matches!(built(Step::Uninjecting, &observed(false), false).workload, WorkloadChange::Leave));
+    assert!(built(Step::Injecting, &observed(false), false).injection.is_some());
+    assert!(built(Step::Programmed, &observed(true), false).injection.is_some());
+    assert!(released(Step::Uninjecting, &observed(true)).removal.is_some());
+    assert!(released(Step::Uninjecting, &observed(false)).removal.is_none());
     // What another manager holds on to is left by server-side apply, and still has to go.
     let rest = workload_with(|object| {
         object["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]);
     });
     let rest = Observed { workload: Some(rest), ..Observed::default() };
-    assert!(matches!(built(Step::Uninjecting, &rest, false).workload, WorkloadChange::Remove(_)));
+    assert!(released(Step::Uninjecting, &rest).removal.is_some());
     let another = workload_with(|object| {
         object["spec"]["template"]["metadata"]["labels"][CLUSTER_LABEL] = json!("another");
         object["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "socketio-sidecar"}]);
     });
     let another = Observed { workload: Some(another), ..Observed::default() };
-    assert!(matches!(built(Step::Uninjecting, &another, false).workload, WorkloadChange::Leave));
-    // A user who set another image owns that field; deleting must not fail on it.
-    assert!(matches!(built(Step::Draining, &observed(true), false).workload, WorkloadChange::Leave));
-    // Somebody took it out while it was being given back: it is not put in again.
-    assert!(matches!(built(Step::Draining, &observed(false), false).workload, WorkloadChange::Leave));
-    assert!(matches!(built(Step::Programmed, &observed(false), true).workload, WorkloadChange::Leave));
-    assert!(matches!(built(Step::Injecting, &Observed::default(), false).workload, WorkloadChange::Leave));
+    assert!(released(Step::Uninjecting, &another).removal.is_none());
+    // A user who set another image owns that field; deleting must not fail on it. A release puts nothing in.
+    assert!(released(Step::Draining, &observed(true)).removal.is_none());
+    assert!(built(Step::Programmed, &observed(false), true).injection.is_none());
+    assert!(released(Step::Uninjecting, &Observed::default()).removal.is_none());
 }
 
 #[test]
 fn the_users_service_is_touched_only_by_steps_that_lead_it_elsewhere() {
     assert!(matches!(built(Step::Injecting, &observed(true), false).client_service, ServiceChange::Leave));
-    for step in [Step::Settling, Step::Programmed, Step::Draining, Step::Emptying] {
+    for step in [Step::Settling, Step::Programmed] {
         assert!(matches!(built(step, &observed(true), false).client_service, ServiceChange::Theirs(_)));
     }
+    for step in [Step::Draining, Step::Emptying] {
+        assert!(matches!(released(step, &observed(true)).client_service, ServiceChange::Theirs(_)));
+    }
+    assert!(matches!(released(Step::RoutingBack, &observed(true)).client_service, ServiceChange::Leave));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
 use super::workload::Workload;
+use crate::controller::cluster::Cluster;
 use crate::controller::names::{CLUSTER_LABEL, ORIGINAL_ANNOTATION, PROXY_PORT};
-use crate::crd::SocketIoCluster;
 
 /// The target port of a Service that leads to the sidecars.
 pub(crate) const PROXY: IntOrString = IntOrString::Int(PROXY_PORT as i32);
@@ -25,7 +25,7 @@ pub(crate) struct Original {
 }
 
 /// Whether a Service leads to the sidecars of `cluster`.
-pub(crate) fn is_routed(service: &Service, cluster: &SocketIoCluster) -> bool {
+pub(crate) fn is_routed(service: &Service, cluster: &Cluster) -> bool {
     is_labelled(service, cluster) && ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY))
 }
 
@@ -36,9 +36,9 @@ pub(crate) fn is_headless(service: &Service) -> bool {
 }
 
 /// Returns true if the selector of a Service asks for the sidecar of `cluster`.
-pub(crate) fn is_labelled(service: &Service, cluster: &SocketIoCluster) -> bool {
+pub(crate) fn is_labelled(service: &Service, cluster: &Cluster) -> bool {
     let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-    selector.and_then(|selector| selector.get(CLUSTER_LABEL)) == Some(&cluster.name_any())
+    selector.and_then(|selector| selector.get(CLUSTER_LABEL)) == Some(&cluster.name)
 }
 
 /// The first port of the user's Service that leads to the application, or did before it was taken over.

@@ -2,6 +2,7 @@
 
 use super::Summary;
 use crate::controller::apply::Applied;
+use crate::controller::cluster::Cluster;
 use crate::controller::condition::{ConditionType, Finding, Reason, list};
 use crate::controller::contest::Contest;
 use crate::controller::front;
@@ -9,58 +10,45 @@ use crate::controller::names;
 use crate::controller::observed::Observed;
 use crate::controller::observed::workload::Workload;
 use crate::controller::plan::{Asks, Plan, Route};
-use crate::controller::validate::Valid;
-use crate::crd::SocketIoCluster;
+use crate::controller::validate::{Edge, Validated};
 use crate::crd::v1alpha1::{AdapterType, Mode};
 
 /// What is found of every condition.
 pub(crate) fn findings(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    valid: &Valid<'_>,
+    valid: &Validated<'_>,
     plan: &Plan,
     contest: &Contest,
     applied: &Applied,
 ) -> Vec<Finding> {
+    let Validated { cluster, observed, .. } = valid;
     vec![
         accepted(cluster),
         resolved(cluster),
         injection(observed, contest, valid.workload, cluster),
         traffic(cluster, plan),
-        edge(cluster, valid, applied),
-        front::detect(cluster, observed.client_service.as_ref()).finding(&names::client_service(cluster)),
-        adapter(cluster, observed, valid),
+        edge(valid, applied),
+        front::detect(cluster, observed.client_service.as_ref()).finding(&cluster.client_service),
+        adapter(valid),
     ]
 }
 
-/// The workload as a person calls it.
-fn workload(cluster: &SocketIoCluster) -> String {
-    let reference = &cluster.spec.workload_ref;
-    format!("{} {}", reference.kind.resource().kind, reference.name)
-}
-
 /// What is found of a spec that can be followed.
-pub(crate) fn accepted(cluster: &SocketIoCluster) -> Finding {
-    let message = format!("the spec can be followed on {}", workload(cluster));
+pub(crate) fn accepted(cluster: &Cluster) -> Finding {
+    let message = format!("the spec can be followed on {}", cluster.workload());
     Finding::new(Reason::Accepted, message)
 }
 
-fn resolved(cluster: &SocketIoCluster) -> Finding {
+fn resolved(cluster: &Cluster) -> Finding {
     let message = match cluster.spec.edge.service.take_over {
         true => {
-            format!("{} and Service {} exist, and fit", workload(cluster), names::client_service(cluster))
+            format!("{} and Service {} exist, and fit", cluster.workload(), cluster.client_service)
         }
-        false => format!("{} exists, and fits", workload(cluster)),
+        false => format!("{} exists, and fits", cluster.workload()),
     };
     Finding::new(Reason::Resolved, message)
 }
 
-fn injection(
-    observed: &Observed,
-    contest: &Contest,
-    workload: &Workload,
-    cluster: &SocketIoCluster,
-) -> Finding {
+fn injection(observed: &Observed, contest: &Contest, workload: &Workload, cluster: &Cluster) -> Finding {
     let pods = &observed.pods;
     if contest.contested {
         let workload = &cluster.spec.workload_ref.name;
@@ -79,7 +67,7 @@ fn injection(
         return Finding::new(Reason::SidecarNotReady, trouble.clone());
     }
     if let Some(why) = workload.holds_back().filter(|_| !pods.without_sidecar.is_empty()) {
-        let message = format!("{} does not replace its pods by itself: {why}", self::workload(cluster));
+        let message = format!("{} does not replace its pods by itself: {why}", cluster.workload());
         return Finding::new(Reason::RolloutHeldBack, message);
     }
     let old = match pods.ready() {
@@ -93,8 +81,8 @@ fn injection(
     Finding::new(Reason::Injecting, message)
 }
 
-fn traffic(cluster: &SocketIoCluster, plan: &Plan) -> Finding {
-    let service = names::client_service(cluster);
+fn traffic(cluster: &Cluster, plan: &Plan) -> Finding {
+    let service = &cluster.client_service;
     match plan.step.route() {
         Route::Sidecars if cluster.spec.edge.service.take_over => Finding::new(
             Reason::Routed,
@@ -115,10 +103,10 @@ fn traffic(cluster: &SocketIoCluster, plan: &Plan) -> Finding {
     }
 }
 
-fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>, applied: &Applied) -> Finding {
+fn edge(valid: &Validated<'_>, applied: &Applied) -> Finding {
     if let Some(error) = &applied.edge_refused {
         let requires = match &valid.edge {
-            Some(Ok(program)) => program.requires,
+            Some(Ok(edge)) => edge.program.requires,
             _ => "it is tried again",
         };
         return Finding::about(ConditionType::EdgeProgrammed, error.reason(), format!("{error}. {requires}"));
@@ -126,8 +114,7 @@ fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>, applied: &Applied) -> Find
     match &valid.edge {
         None => Finding::new(Reason::NoIngress, "no Ingress is asked for; any load balancer will do"),
         Some(Err(refusal)) => refusal.clone().into(),
-        Some(Ok(program)) => {
-            let ingress = names::ingress(cluster).unwrap_or_default();
+        Some(Ok(Edge { name: ingress, program, .. })) => {
             let caution = program.caution.map(|caution| format!(" {caution}")).unwrap_or_default();
             let message = format!("Ingress {ingress} is written. {}{caution}", program.requires);
             Finding::new(Reason::Written, message)
@@ -135,9 +122,9 @@ fn edge(cluster: &SocketIoCluster, valid: &Valid<'_>, applied: &Applied) -> Find
     }
 }
 
-fn adapter(cluster: &SocketIoCluster, observed: &Observed, valid: &Valid<'_>) -> Finding {
-    let several = valid.workload.has_several_pods(observed.pods.all);
-    let declared = cluster.spec.adapter.as_ref();
+fn adapter(valid: &Validated<'_>) -> Finding {
+    let several = valid.workload.has_several_pods(valid.observed.pods.all);
+    let declared = valid.cluster.spec.adapter.as_ref();
     match declared.map(|adapter| adapter.r#type) {
         None if several => Finding::new(
             Reason::NotDeclared,
@@ -159,12 +146,12 @@ fn adapter(cluster: &SocketIoCluster, observed: &Observed, valid: &Valid<'_>) ->
 }
 
 /// What all of it comes to.
-pub(crate) fn summarize(cluster: &SocketIoCluster, findings: &[Finding], plan: &Plan) -> Summary {
+pub(crate) fn summarize(cluster: &Cluster, findings: &[Finding], plan: &Plan) -> Summary {
     let failure = Finding::first_failure(findings).map(|failure| {
         let message = match failure.condition {
             // Ready is not all that somebody who reads it has in mind.
             ConditionType::EdgeProgrammed => {
-                let service = names::client_service(cluster);
+                let service = &cluster.client_service;
                 format!("{}; traffic through Service {service} works without it", failure.message)
             }
             _ => failure.message.clone(),
@@ -178,7 +165,7 @@ pub(crate) fn summarize(cluster: &SocketIoCluster, findings: &[Finding], plan: &
         (Some((reason, message)), None) => Summary::Waiting(reason, message),
         (None, None) => Summary::Ready(match cluster.spec.mode {
             Mode::Enforce => {
-                let service = names::client_service(cluster);
+                let service = &cluster.client_service;
                 format!("each request through Service {service} reaches the pod that owns its session")
             }
             Mode::Observe => {

@@ -3,25 +3,42 @@
 use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 
+use k8s_openapi::api::networking::v1::Ingress;
+
 use super::*;
 use crate::controller::condition::ConditionType;
 use crate::controller::fixtures::{cluster, cluster_with, workload, workload_with};
+use crate::controller::names::CLUSTER_LABEL;
+use crate::controller::observed::NamedClass;
+use crate::crd::SocketIoCluster;
 
-fn readable(cluster: &SocketIoCluster) -> Arc<Guarded> {
-    Arc::new(Guarded(Ok(cluster.clone())))
+fn readable(cluster: &Cluster) -> Arc<Guarded> {
+    Arc::new(Guarded(Ok(SocketIoCluster::clone(cluster))))
+}
+
+fn validate<'v>(
+    cluster: &'v Cluster,
+    observed: &'v Observed,
+    others: &[Arc<Guarded>],
+) -> Result<Validated<'v>, Refusal> {
+    super::validate(cluster, observed, others, "sidecar:1")
 }
 
 fn observed() -> Observed {
     Observed { workload: Some(workload()), ..Observed::default() }
 }
 
-fn refusal(cluster: &SocketIoCluster, observed: &Observed) -> (ConditionType, Reason, String) {
-    let refusal = validate(cluster, observed, &[]).unwrap_err();
+fn refused(cluster: &Cluster, observed: &Observed, others: &[Arc<Guarded>]) -> Refusal {
+    validate(cluster, observed, others).map(drop).unwrap_err()
+}
+
+fn refusal(cluster: &Cluster, observed: &Observed) -> (ConditionType, Reason, String) {
+    let refusal = refused(cluster, observed, &[]);
     (refusal.reason.condition(), refusal.reason, refusal.message)
 }
 
-fn edge(cluster: &SocketIoCluster, observed: &Observed) -> Refusal {
-    validate(cluster, observed, &[]).unwrap().edge.unwrap().unwrap_err()
+fn edge(cluster: &Cluster, observed: &Observed) -> Refusal {
+    validate(cluster, observed, &[]).unwrap().edge.unwrap().map(drop).unwrap_err()
 }
 
 fn object<K: serde::de::DeserializeOwned>(value: Value) -> Option<K> {
@@ -41,15 +58,15 @@ fn the_oldest_object_on_a_workload_has_it() {
         cluster.metadata.uid = Some(uid.to_owned());
         cluster.metadata.name = Some(format!("chat-{uid}"));
         cluster.metadata.creation_timestamp = Some(serde_json::from_value(json!(created)).unwrap());
-        cluster
+        Cluster::resolve(&cluster).unwrap()
     };
     let (old, new) = (with("b", "2026-01-01T00:00:00Z"), with("a", "2026-01-02T00:00:00Z"));
     let both = [readable(&old), readable(&new)];
     let observed = observed();
     assert!(validate(&old, &observed, &both).is_ok());
-    let refused = validate(&new, &observed, &both).unwrap_err();
-    assert_eq!((refused.reason.condition(), refused.reason), (ConditionType::Accepted, Reason::Conflicted));
-    assert!(refused.message.contains("SocketIoCluster chat-b has this workload already"));
+    let refusal = refused(&new, &observed, &both);
+    assert_eq!((refusal.reason.condition(), refusal.reason), (ConditionType::Accepted, Reason::Conflicted));
+    assert!(refusal.message.contains("SocketIoCluster chat-b has this workload already"));
     // Who has it keeps it, although another one is older.
     let held = Observed {
         workload: Some(workload_with(|object| {
@@ -58,11 +75,11 @@ fn the_oldest_object_on_a_workload_has_it() {
         ..Observed::default()
     };
     assert!(validate(&new, &held, &both).is_ok());
-    assert_eq!(validate(&old, &held, &both).unwrap_err().reason, Reason::Conflicted);
+    assert_eq!(refused(&old, &held, &both).reason, Reason::Conflicted);
     // Also one that cannot be read, but then what it would like to have is unknown.
-    let invalid = InvalidObject { error: "no".to_owned(), metadata: new.metadata };
+    let invalid = InvalidObject { error: "no".to_owned(), metadata: new.metadata.clone() };
     let unreadable = [Arc::new(Guarded(Err(invalid)))];
-    assert_eq!(validate(&old, &held, &unreadable).unwrap_err().reason, Reason::Conflicted);
+    assert_eq!(refused(&old, &held, &unreadable).reason, Reason::Conflicted);
     assert!(validate(&old, &observed, &unreadable).is_ok());
     // Of two of the same second, one has it.
     let twin = with("c", "2026-01-01T00:00:00Z");
@@ -137,7 +154,7 @@ fn a_service_is_taken_over_by_consent_only_and_only_one_that_leads_to_the_applic
     let taken = json!({names::ORIGINAL_ANNOTATION: r#"{"by":"another","ports":{"80/TCP":3000}}"#});
     let mut another = cluster_with(&json!({"workloadRef": {"kind": "Deployment", "name": "another"}}));
     another.metadata.uid = Some("another".to_owned());
-    let refused = validate(&theirs, &service(7900, &taken), &[readable(&another)]).unwrap_err();
+    let refused = refused(&theirs, &service(7900, &taken), &[readable(&another)]);
     assert_eq!(refused.reason, Reason::ServiceTaken);
     // One that is gone has nothing any more.
     assert!(validate(&theirs, &service(7900, &taken), &[]).is_ok());
@@ -170,11 +187,17 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
     let theirs = cluster_with(
         &json!({"edge": {"service": {"port": 80}, "ingress": {"name": "front", "takeOver": true}}}),
     );
-    assert_eq!(edge(&own, &observed()).reason, Reason::IngressClassNotFound);
     assert_eq!(edge(&theirs, &observed()).reason, Reason::IngressNotFound);
-    let class =
-        |controller: &str| object(json!({"metadata": {"name": "nginx"}, "spec": {"controller": controller}}));
-    let traefik = Observed { ingress_class: class("traefik.io/ingress-controller").map(Ok), ..observed() };
+    let class = |controller: &str| {
+        let class = json!({"metadata": {"name": "nginx"}, "spec": {"controller": controller}});
+        Some(NamedClass { name: "nginx".to_owned(), read: Ok(object(class)) })
+    };
+    let missing = Observed {
+        ingress_class: Some(NamedClass { name: "nginx".to_owned(), read: Ok(None) }),
+        ..observed()
+    };
+    assert_eq!(edge(&own, &missing).reason, Reason::IngressClassNotFound);
+    let traefik = Observed { ingress_class: class("traefik.io/ingress-controller"), ..observed() };
     assert_eq!(edge(&own, &traefik).reason, Reason::UnknownController);
     let ingress = |service: &str, class: &Value| -> Option<Ingress> {
         object(json!({
@@ -189,7 +212,7 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
     assert_eq!(edge(&theirs, &classless).reason, Reason::NoIngressClass);
     let good = Observed {
         ingress: ingress("chat-socketio", &json!("nginx")),
-        ingress_class: class("k8s.io/ingress-nginx").map(Ok),
+        ingress_class: class("k8s.io/ingress-nginx"),
         ..observed()
     };
     assert!(validate(&theirs, &good, &[]).unwrap().edge.unwrap().is_ok());
@@ -197,7 +220,7 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
         let mut ingress = ingress("chat-socketio", &json!("nginx"));
         let annotations = ingress.as_mut().map(ResourceExt::annotations_mut).unwrap();
         annotations.insert("nginx.ingress.kubernetes.io/configuration-snippet".to_owned(), text.to_owned());
-        Observed { ingress, ingress_class: class("k8s.io/ingress-nginx").map(Ok), ..observed() }
+        Observed { ingress, ingress_class: class("k8s.io/ingress-nginx"), ..observed() }
     };
     let first = cluster_with(&json!({"edge": {
         "service": {"port": 80}, "ingress": {"name": "front", "takeOver": true},
@@ -212,6 +235,6 @@ fn what_keeps_the_edge_from_being_programmed_keeps_nothing_else() {
         "sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"},
     }}));
     let mut drifted = snippet("more_set_headers x;");
-    drifted.ingress.as_mut().unwrap().metadata.labels = Some(names::labels(&own));
+    drifted.ingress.as_mut().unwrap().metadata.labels = Some(own.labels());
     assert!(validate(&own, &drifted, &[]).unwrap().edge.unwrap().is_ok());
 }

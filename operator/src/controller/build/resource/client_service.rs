@@ -6,29 +6,35 @@
 //!   patch, so that it can be given back whatever happens to the operator.
 //! - Where the Service leads to sidecars, its selector asks for the label that pods with a sidecar have.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::controller::names::{self, CLUSTER_LABEL, ORIGINAL_ANNOTATION, PROXY_PORT};
+use crate::controller::cluster::Cluster;
+use crate::controller::names::{CLUSTER_LABEL, ORIGINAL_ANNOTATION, PROXY_PORT};
 use crate::controller::observed::service::{Original, PROXY, is_labelled, key, original, ports, target};
 use crate::controller::observed::workload::Workload;
 use crate::controller::plan::Route;
-use crate::crd::SocketIoCluster;
 
 /// Builds a Service of ours.
-pub(crate) fn build_client_service(cluster: &SocketIoCluster, workload: &Workload, route: Route) -> Service {
-    let mut selector = workload.selector.match_labels.clone().unwrap_or_default();
+pub(crate) fn build_client_service(
+    cluster: &Cluster,
+    selector: &BTreeMap<String, String>,
+    route: Route,
+) -> Service {
+    let mut selector = selector.clone();
     let target = match route {
         Route::Application => i32::from(cluster.spec.app.port),
         Route::Sidecars => {
-            selector.insert(CLUSTER_LABEL.to_owned(), cluster.name_any());
+            selector.insert(CLUSTER_LABEL.to_owned(), cluster.name.clone());
             i32::from(PROXY_PORT)
         }
     };
     Service {
-        metadata: names::metadata(cluster, names::client_service(cluster)),
+        metadata: cluster.metadata_of(&cluster.client_service),
         spec: Some(ServiceSpec {
             selector: Some(selector),
             ports: Some(vec![ServicePort {
@@ -45,11 +51,7 @@ pub(crate) fn build_client_service(cluster: &SocketIoCluster, workload: &Workloa
 }
 
 /// Builds the merge patch that leads the user's Service to the sidecars. `None`: it does already.
-pub(crate) fn build_take_over(
-    service: &Service,
-    cluster: &SocketIoCluster,
-    workload: &Workload,
-) -> Option<Value> {
+pub(crate) fn build_take_over(service: &Service, cluster: &Cluster, workload: &Workload) -> Option<Value> {
     let mut was = original(service).map(|original| original.ports).unwrap_or_default();
     let ports: Vec<ServicePort> = ports(service)
         .map(|port| {
@@ -66,19 +68,19 @@ pub(crate) fn build_take_over(
             ServicePort { target_port: Some(PROXY), ..port.clone() }
         })
         .collect();
-    let original = Original { by: names::uid(cluster).to_owned(), ports: was };
+    let original = Original { by: cluster.uid.clone(), ports: was };
     let patch = json!({
         "metadata": {"annotations": {ORIGINAL_ANNOTATION: serde_json::to_string(&original).ok()?}},
-        "spec": {"ports": ports, "selector": {CLUSTER_LABEL: cluster.name_any()}},
+        "spec": {"ports": ports, "selector": {CLUSTER_LABEL: cluster.name}},
     });
     changes(service, patch)
 }
 
 /// Builds the merge patch that gives the user's Service back. `None`: it is as it was, or is another
 /// object's. A port that leads to the sidecars and was not recorded is led to the application.
-pub(crate) fn build_give_back(service: &Service, cluster: &SocketIoCluster) -> Option<Value> {
+pub(crate) fn build_give_back(service: &Service, cluster: &Cluster) -> Option<Value> {
     let original = original(service);
-    let ours = original.as_ref().is_some_and(|original| original.by == names::uid(cluster));
+    let ours = original.as_ref().is_some_and(|original| original.by == cluster.uid);
     if !ours && !is_labelled(service, cluster) {
         return None;
     }

@@ -13,14 +13,13 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::ResourceExt;
 use serde_json::{Value, json};
 
+use crate::controller::cluster::Cluster;
 use crate::controller::drift::digest;
 use crate::controller::names::{
-    self, ADMIN_PORT, APPLIED_ANNOTATION, CLUSTER_LABEL, PEER_PORT, PROXY_PORT, SIDECAR,
+    ADMIN_PORT, APPLIED_ANNOTATION, CLUSTER_LABEL, PEER_PORT, PROXY_PORT, SIDECAR,
 };
-use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::{AppKeepAlive, ImagePullPolicy, WorkloadKind};
 
 const CONFIG_DIR: &str = "/etc/socketio-sidecar";
@@ -33,9 +32,9 @@ const USER: i64 = 65_532;
 ///
 /// # Errors
 /// It cannot be written as JSON.
-pub(crate) fn build_injection(cluster: &SocketIoCluster, image: &str) -> Result<Value, serde_json::Error> {
+pub(crate) fn build_injection(cluster: &Cluster, image: &str) -> Result<Value, serde_json::Error> {
     let template = json!({
-        "metadata": {"labels": {CLUSTER_LABEL: cluster.name_any()}},
+        "metadata": {"labels": {CLUSTER_LABEL: cluster.name}},
         "spec": {
             "initContainers": [container(cluster, image)],
             "volumes": [volume(cluster)],
@@ -48,7 +47,7 @@ pub(crate) fn build_injection(cluster: &SocketIoCluster, image: &str) -> Result<
     Ok(patch)
 }
 
-fn identity(cluster: &SocketIoCluster) -> Value {
+fn identity(cluster: &Cluster) -> Value {
     let workload = &cluster.spec.workload_ref;
     let kind = match workload.kind {
         WorkloadKind::Deployment => "Deployment",
@@ -58,7 +57,7 @@ fn identity(cluster: &SocketIoCluster) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": kind,
-        "metadata": {"name": workload.name, "namespace": cluster.namespace()},
+        "metadata": {"name": workload.name, "namespace": cluster.namespace},
     })
 }
 
@@ -85,11 +84,11 @@ pub(crate) fn build_removal(workload: &Value) -> Value {
     })
 }
 
-fn volume(cluster: &SocketIoCluster) -> Volume {
+fn volume(cluster: &Cluster) -> Volume {
     Volume {
         name: SIDECAR.to_owned(),
         secret: Some(SecretVolumeSource {
-            secret_name: Some(names::sidecar_secret(cluster)),
+            secret_name: Some(cluster.sidecar_secret.clone()),
             // Only the sidecar mounts it, and it runs as a user that the pod need not know of.
             default_mode: Some(0o444),
             ..SecretVolumeSource::default()
@@ -98,7 +97,7 @@ fn volume(cluster: &SocketIoCluster) -> Volume {
     }
 }
 
-fn container(cluster: &SocketIoCluster, image: &str) -> Container {
+fn container(cluster: &Cluster, image: &str) -> Container {
     let sidecar = &cluster.spec.sidecar;
     Container {
         name: SIDECAR.to_owned(),
@@ -160,7 +159,7 @@ fn container(cluster: &SocketIoCluster, image: &str) -> Container {
     }
 }
 
-fn environment(cluster: &SocketIoCluster) -> Vec<EnvVar> {
+fn environment(cluster: &Cluster) -> Vec<EnvVar> {
     let given =
         |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), ..EnvVar::default() };
     let of_pod = |name: &str, path: &str| EnvVar {

@@ -6,15 +6,14 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use socketio_sidecar_core::config::{self, CONFIG_FILE, Config};
 
+use crate::controller::cluster::Cluster;
 use crate::controller::drift::digest;
-use crate::controller::names;
 use crate::controller::plan::Sessions;
-use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::Mode;
 
 /// The configuration that sidecars are told, its revision still open.
 pub(crate) fn build_config(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     forwarded_for: Option<config::ForwardedFor>,
     sessions: Sessions,
     before: Option<Mode>,
@@ -23,7 +22,7 @@ pub(crate) fn build_config(
     let (mode, close_over) = sessions.told(spec.mode, before);
     Config {
         revision: String::new(),
-        cluster: names::uid(cluster).to_owned(),
+        cluster: cluster.uid.clone(),
         mode: match mode {
             Mode::Off => config::Mode::Off,
             Mode::Observe => config::Mode::Observe,
@@ -42,7 +41,7 @@ pub(crate) fn build_config(
 /// # Errors
 /// The configuration cannot be written as JSON.
 pub(crate) fn build_sidecar_secret(
-    cluster: &SocketIoCluster,
+    cluster: &Cluster,
     mut config: Config,
     credentials: BTreeMap<String, ByteString>,
 ) -> Result<(Secret, String), serde_json::Error> {
@@ -52,7 +51,7 @@ pub(crate) fn build_sidecar_secret(
     let mut data = credentials;
     data.insert(CONFIG_FILE.to_owned(), ByteString(serde_json::to_vec_pretty(&config)?));
     let secret = Secret {
-        metadata: names::metadata(cluster, names::sidecar_secret(cluster)),
+        metadata: cluster.metadata_of(&cluster.sidecar_secret),
         data: Some(data),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()

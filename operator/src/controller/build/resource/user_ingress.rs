@@ -12,17 +12,13 @@ use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
+use crate::controller::cluster::Cluster;
 use crate::controller::edge::Program;
-use crate::controller::names::{self, ORIGINAL_ANNOTATION};
+use crate::controller::names::ORIGINAL_ANNOTATION;
 use crate::controller::observed::ingress::{Original, original};
-use crate::crd::SocketIoCluster;
 
 /// Builds the merge patch that annotates it. `None`: it is annotated already.
-pub(crate) fn build_take_over(
-    ingress: &Ingress,
-    cluster: &SocketIoCluster,
-    program: &Program,
-) -> Option<Value> {
+pub(crate) fn build_take_over(ingress: &Ingress, cluster: &Cluster, program: &Program) -> Option<Value> {
     let live = ingress.annotations();
     let before = original(ingress).unwrap_or_default();
     let mut annotations = Map::new();
@@ -39,14 +35,14 @@ pub(crate) fn build_take_over(
     for (name, value) in give_back(&before, live) {
         annotations.entry(name).or_insert(value);
     }
-    let original = Original { by: names::uid(cluster).to_owned(), was, written: program.annotations.clone() };
+    let original = Original { by: cluster.uid.clone(), was, written: program.annotations.clone() };
     annotations.insert(ORIGINAL_ANNOTATION.to_owned(), json!(serde_json::to_string(&original).ok()?));
     changes(ingress, &annotations)
 }
 
 /// Builds the merge patch that gives it back. `None`: nothing was taken, or by another object.
-pub(crate) fn build_give_back(ingress: &Ingress, cluster: &SocketIoCluster) -> Option<Value> {
-    let before = original(ingress).filter(|original| original.by == names::uid(cluster))?;
+pub(crate) fn build_give_back(ingress: &Ingress, cluster: &Cluster) -> Option<Value> {
+    let before = original(ingress).filter(|original| original.by == cluster.uid)?;
     let mut annotations: Map<_, _> = give_back(&before, ingress.annotations()).collect();
     annotations.insert(ORIGINAL_ANNOTATION.to_owned(), Value::Null);
     changes(ingress, &annotations)
@@ -113,7 +109,7 @@ mod tests {
         let taken =
             merged(&before, &build_take_over(&before, &cluster(), &program(&[("hash", "x")])).unwrap());
         let mut other = cluster();
-        other.metadata.uid = Some("other".to_owned());
+        other.uid = "other".to_owned();
         assert_eq!(build_give_back(&taken, &other), None);
     }
 

@@ -1,17 +1,17 @@
 //! What a person reads in each situation.
 
 use super::*;
-use crate::controller::contest::{Injection, judge};
+use crate::controller::contest::{Injection, detect_contest};
 use crate::controller::fixtures::{cluster_with, workload, workload_with};
 use crate::controller::observed::pods::Pods;
-use crate::controller::validate::Refusal;
+use crate::controller::validate::{ClientService, Refusal};
 use crate::crd::v1alpha1::{SocketIoClusterStatus, Step};
 use jiff::Timestamp;
 use serde_json::json;
 
 fn plan(step: Step, waits_for: Option<&str>) -> Plan {
     let waits_for = waits_for.map(str::to_owned);
-    Plan { step, waits_for, again: None, release: false, overdue: false }
+    Plan { step, injects: false, waits_for, again: None, release: false, overdue: false }
 }
 
 fn found(
@@ -22,10 +22,18 @@ fn found(
 ) -> (Vec<Finding>, Summary) {
     let (cluster, workload) = (cluster_with(spec), workload());
     let observed = Observed { pods, workload: Some(workload.clone()), ..Observed::default() };
-    let valid = Valid { workload: &workload, edge: edge.map(Err) };
+    let labels = std::collections::BTreeMap::default();
+    let valid = Validated {
+        cluster: &cluster,
+        observed: &observed,
+        workload: &workload,
+        service: ClientService::Own(&labels),
+        edge: edge.map(Err),
+        pinned_image: String::new(),
+    };
     let injection = Injection::of(&cluster, &workload);
-    let contest = judge(&SocketIoClusterStatus::default(), injection, Timestamp::UNIX_EPOCH);
-    let findings = findings(&cluster, &observed, &valid, plan, &contest, &Applied::default());
+    let contest = detect_contest(&SocketIoClusterStatus::default(), injection, Timestamp::UNIX_EPOCH);
+    let findings = findings(&valid, plan, &contest, &Applied::default());
     let summary = summarize(&cluster, &findings, plan);
     (findings, summary)
 }
@@ -93,7 +101,7 @@ fn a_workload_that_keeps_its_old_pods_is_named_with_what_to_do_while_there_are_s
     let cluster = cluster_with(&json!({}));
     for (workload, says) in held.iter().zip(["kubectl rollout resume", "delete its pods one after the other"])
     {
-        let contest = judge(
+        let contest = detect_contest(
             &SocketIoClusterStatus::default(),
             Injection::of(&cluster, workload),
             Timestamp::UNIX_EPOCH,

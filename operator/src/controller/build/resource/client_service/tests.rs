@@ -37,7 +37,11 @@ fn merged(service: &Service, patch: &Value) -> Service {
     serde_json::from_value(live).unwrap()
 }
 
-fn theirs() -> SocketIoCluster {
+fn selector() -> BTreeMap<String, String> {
+    workload().selector.match_labels.unwrap()
+}
+
+fn theirs() -> Cluster {
     cluster_with(&json!({"edge": {"service": {"name": "chat", "takeOver": true, "port": 80}}}))
 }
 
@@ -111,8 +115,8 @@ fn what_another_object_has_taken_is_not_given_back() {
     let before = service(&json!([{"port": 80, "targetPort": 3000, "protocol": "TCP"}]));
     let taken = merged(&before, &build_take_over(&before, &theirs(), &workload()).unwrap());
     let mut other = theirs();
-    other.metadata.uid = Some("other".to_owned());
-    other.metadata.name = Some("other".to_owned());
+    other.uid = "other".to_owned();
+    other.name = "other".to_owned();
     assert_eq!(build_give_back(&taken, &other), None);
 }
 
@@ -131,8 +135,8 @@ fn a_service_that_leads_elsewhere_is_not_the_applications() {
 
 #[test]
 fn a_service_of_ours_asks_for_pods_with_the_sidecar_only_when_it_leads_there() {
-    let before = build_client_service(&cluster(), &workload(), Route::Application);
-    let after = build_client_service(&cluster(), &workload(), Route::Sidecars);
+    let before = build_client_service(&cluster(), &selector(), Route::Application);
+    let after = build_client_service(&cluster(), &selector(), Route::Sidecars);
     assert!(!is_routed(&before, &cluster()) && is_routed(&after, &cluster()));
     assert_eq!(before.metadata.name.as_deref(), Some("chat-socketio"));
     let selector = |service: &Service| service.spec.as_ref().unwrap().selector.clone().unwrap();
@@ -146,8 +150,8 @@ fn endpoints_agree_when_they_are_on_the_port_that_the_service_asks_for() {
         let ports: Vec<_> = ports.iter().map(|port| json!({"port": port})).collect();
         vec![serde_json::from_value(json!({"addressType": "IPv4", "endpoints": [], "ports": ports})).unwrap()]
     };
-    let routed = build_client_service(&cluster(), &workload(), Route::Sidecars);
-    let direct = build_client_service(&cluster(), &workload(), Route::Application);
+    let routed = build_client_service(&cluster(), &selector(), Route::Sidecars);
+    let direct = build_client_service(&cluster(), &selector(), Route::Application);
     assert!(endpoints_agree(&slices(&[7900]), &routed));
     assert!(!endpoints_agree(&slices(&[3000]), &routed));
     assert!(endpoints_agree(&slices(&[3000]), &direct));

@@ -1,4 +1,4 @@
-//! How long an object is left alone where nothing happens: until a moment of its own within [`RESYNC`]. Pure,
+//! The time until the next resync of an object where nothing happens: a moment of its own within [`RESYNC`]. Pure,
 //! apart from the clock.
 //!
 //! After a start all are looked at at once. Were they so again every minute, what changes meanwhile would wait
@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::cluster::Cluster;
 use super::context::RESYNC;
-use super::names;
-use crate::crd::SocketIoCluster;
 
-/// How long `cluster` is left alone: half of [`RESYNC`] at least, so that a start is over by then.
-pub(crate) fn rest(cluster: &SocketIoCluster) -> Duration {
+/// Time until `cluster` is reconciled again: half of [`RESYNC`] at least, so that a start is over by then.
+pub(crate) fn next_resync(cluster: &Cluster) -> Duration {
     let mut hasher = DefaultHasher::new();
-    names::uid(cluster).hash(&mut hasher);
+    cluster.uid.hash(&mut hasher);
     until(hasher.finish(), Timestamp::now())
 }
 

@@ -5,19 +5,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::controller::build;
+use crate::controller::cluster::Cluster;
 use crate::controller::error::Error;
-use crate::controller::names;
 use crate::controller::observed::{Observed, sidecar_secret};
-use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::Step;
 use crate::credentials::{Credentials, Terms};
 
 /// The secrets that are in force, or the next ones where a change is due and nobody lags.
-pub(super) fn due(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    now: Timestamp,
-) -> Result<Credentials, Error> {
+pub(crate) fn due(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Result<Credentials, Error> {
     let terms = terms(cluster, now);
     if let Some(kept) = kept(observed) {
         return Ok(kept.next(terms, have_followed(cluster, observed, &kept)?)?.unwrap_or(kept));
@@ -32,19 +27,15 @@ pub(super) fn due(
 
 /// The secrets that are in force, as they are: what a deletion makes of them is not kept, so that a change
 /// would be another one in each pass.
-pub(super) fn in_force(
-    cluster: &SocketIoCluster,
-    observed: &Observed,
-    now: Timestamp,
-) -> Result<Credentials, Error> {
+pub(crate) fn in_force(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Result<Credentials, Error> {
     match kept(observed).or_else(|| of_pods(cluster, observed)) {
         Some(credentials) => Ok(credentials),
         None => Ok(Credentials::generate(terms(cluster, now))?),
     }
 }
 
-fn terms(cluster: &SocketIoCluster, now: Timestamp) -> Terms<'_> {
-    Terms { cluster: names::uid(cluster), certificate_days: cluster.spec.peers.certificate_days, now }
+fn terms(cluster: &Cluster, now: Timestamp) -> Terms<'_> {
+    Terms { cluster: &cluster.uid, certificate_days: cluster.spec.peers.certificate_days, now }
 }
 
 /// What the operator's own Secret holds.
@@ -54,14 +45,14 @@ fn kept(observed: &Observed) -> Option<Credentials> {
 
 /// What the sidecars' Secret holds. That of an earlier object of the same name holds nothing that this one's
 /// sidecars could use.
-fn of_pods(cluster: &SocketIoCluster, observed: &Observed) -> Option<Credentials> {
-    let own = |secret: &&Secret| sidecar_secret::cluster_of(secret).as_deref() == Some(names::uid(cluster));
+fn of_pods(cluster: &Cluster, observed: &Observed) -> Option<Credentials> {
+    let own = |secret: &&Secret| sidecar_secret::cluster_of(secret).as_deref() == Some(cluster.uid.as_str());
     Credentials::from_files(observed.sidecar_secret.as_ref().filter(own)?.data.as_ref()?)
 }
 
 /// Whether all sidecars have applied `kept`. What was written after the status is not in the status yet, so
 /// that its two revisions may agree on what is older than `kept`.
-fn have_followed(cluster: &SocketIoCluster, observed: &Observed, kept: &Credentials) -> Result<bool, Error> {
+fn have_followed(cluster: &Cluster, observed: &Observed, kept: &Credentials) -> Result<bool, Error> {
     let Some(status) = &cluster.status else { return Ok(false) };
     if status.step != Some(Step::Programmed) {
         return Ok(false);

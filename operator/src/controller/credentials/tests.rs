@@ -1,7 +1,6 @@
 //! What is lost, damaged or written by a pass that did not come to its end.
 
 use k8s_openapi::ByteString;
-use serde_json::json;
 use socketio_sidecar_core::config::{CA_FILE, CERTIFICATE_FILE, TAG_KEYS_FILE};
 
 use super::*;
@@ -16,7 +15,7 @@ fn at(days: i64) -> Timestamp {
 
 /// What the API server has: the object, and the two Secrets.
 struct World {
-    cluster: SocketIoCluster,
+    cluster: Cluster,
     observed: Observed,
 }
 
@@ -170,11 +169,7 @@ fn the_secret_of_an_earlier_object_of_that_name_is_not_recovered() {
     let before = world.credentials(0);
     world.lose_own_secret();
     assert_eq!(world.credentials(1).files()[TAG_KEYS_FILE], before.files()[TAG_KEYS_FILE]);
-    world.cluster = serde_json::from_value({
-        let mut later = serde_json::to_value(&world.cluster).unwrap();
-        later["metadata"]["uid"] = json!("1");
-        later
-    })
-    .unwrap();
+    world.cluster.metadata.uid = Some("1".to_owned());
+    world.cluster = Cluster::resolve(&world.cluster).unwrap();
     assert_ne!(world.credentials(1).files()[TAG_KEYS_FILE], before.files()[TAG_KEYS_FILE]);
 }
