@@ -4,20 +4,26 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// A TCP proxy, until the test ends.
+/// A TCP proxy, until its runtime ends.
 #[derive(Debug)]
 pub struct RoundRobin;
 
 impl RoundRobin {
-    /// Listens on `at` and sends connections to `targets` in turn.
-    pub async fn start(at: SocketAddr, targets: Vec<SocketAddr>) {
+    /// Listens on `at`, sends connections to `targets` in turn, and returns the address that it listens on.
+    ///
+    /// # Panics
+    /// The address is taken.
+    pub async fn start(at: SocketAddr, targets: Vec<SocketAddr>) -> SocketAddr {
         let listener = TcpListener::bind(at).await.expect("the address is ours");
+        let at = listener.local_addr().expect("a listener has an address");
         tokio::spawn(async move {
             for target in targets.iter().cycle() {
-                let Ok((client, _)) = listener.accept().await else { return };
+                // A client may be gone, and descriptors may be short for a moment.
+                let Ok((client, _)) = listener.accept().await else { continue };
                 tokio::spawn(pass(client, *target));
             }
         });
+        at
     }
 }
 
