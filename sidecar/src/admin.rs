@@ -53,7 +53,7 @@ const PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections leave as soon as others come: a probe's head comes with its connection.
 const AGES: Ages = Ages { waiting: Duration::ZERO, beginning: Duration::ZERO };
 
-/// What the admin port shows.
+/// State that the admin port shows.
 #[derive(Debug)]
 pub struct Admin {
     /// The settings in force.

@@ -26,27 +26,27 @@ use crate::shutdown::{self, Deadlines, Haste, Stopper};
 use crate::throttle::Throttle;
 use crate::upstream::{App as AppUpstream, AppKeepAlive, Peers};
 
-/// How often idle connections are looked through.
+/// Time between two checks of idle connections.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the certificate's end is looked at.
+/// Time between two checks of the certificate's end.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(3600);
 /// With fewer days left than this, the log says so every time.
 const CERTIFICATE_WARNING_DAYS: u32 = 14;
 
-/// What a sidecar is started with and keeps for its life.
+/// Options that a sidecar is started with and keeps for its life.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// Where the application listens.
+    /// Address of the application.
     pub app: SocketAddr,
     /// The condition under which a connection to the application carries another request.
     pub app_keep_alive: AppKeepAlive,
-    /// Where clients and edges connect.
+    /// Address for clients and edges.
     pub listen: SocketAddr,
-    /// Where peers connect. Peers reach each other on this same port.
+    /// Address for peers. Peers reach each other on this same port.
     pub peer_listen: SocketAddr,
     /// The admin port.
     pub admin_listen: SocketAddr,
-    /// This pod's UID; its IP is the one of `peer_listen`.
+    /// UID of the pod; its IP is the one of `peer_listen`.
     pub pod_uid: String,
     /// The configuration directory.
     pub config_dir: PathBuf,
@@ -68,7 +68,7 @@ pub struct App {
     pub deadlines: Deadlines,
 }
 
-/// Why a sidecar does not start.
+/// Reason why a sidecar does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFailure {
     /// The configuration directory is refused.
@@ -81,7 +81,7 @@ pub enum StartFailure {
         option: &'static str,
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// Cause.
         error: io::Error,
     },
     /// The metrics clash.

@@ -16,7 +16,7 @@ use socketio_sidecar_core::config::{
 };
 use socketio_sidecar_core::owner_tag::KEY_LENGTH;
 
-/// What to make.
+/// Content of the directory to make.
 #[derive(Debug)]
 pub struct Init {
     /// The directory, which must not exist.
@@ -29,7 +29,7 @@ pub struct Init {
     pub valid_days: u32,
 }
 
-/// Why it cannot be made.
+/// Reason why the directory cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InitFailure {
     /// The directory is there already.
@@ -38,9 +38,9 @@ pub enum InitFailure {
     /// A file cannot be written.
     #[error("{path}: {error}")]
     Write {
-        /// Which one.
+        /// Path of the file or directory.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         error: io::Error,
     },
     /// Certificates cannot be made.

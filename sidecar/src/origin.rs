@@ -1,8 +1,8 @@
-//! Where connections come from.
+//! Origins of connections.
 
 use std::net::SocketAddr;
 
-/// Which listener accepted a connection.
+/// Listener that accepted a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     /// From a client or an edge.

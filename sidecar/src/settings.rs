@@ -35,12 +35,12 @@ use tokio::time::Instant;
 pub(crate) use reading::{Reading, Tick};
 pub(crate) use tls::PeerTls;
 
-/// How often the directory is read.
+/// Time between two reads of the directory.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest file that is read, in bytes.
 const FILE_MOST: u64 = 1 << 20;
 
-/// Which pod this is.
+/// Pod of this sidecar.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The pod's IP, at which its peers reach it.
@@ -68,7 +68,7 @@ pub(crate) struct CloseWindow {
 }
 
 impl Applied {
-    /// What the ownership decision depends on, now.
+    /// Rules of the ownership decision in force now.
     pub(crate) fn rules(&self) -> Rules<'_> {
         let closing = self
             .close_window
@@ -84,7 +84,7 @@ impl Applied {
     }
 }
 
-/// Why a directory cannot be applied.
+/// Reason why a directory cannot be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsRefusal {
     /// A file cannot be read.
@@ -92,7 +92,7 @@ pub enum SettingsRefusal {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         error: io::Error,
     },
     /// A file's content is refused.
@@ -118,10 +118,10 @@ pub struct Source {
     refusal: Mutex<Option<String>>,
 }
 
-/// What a look at the directory found.
+/// Result of a read of the directory.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// What was there before.
+    /// The directory is as it was before.
     Unchanged,
     /// New settings, now in force.
     Applied,
@@ -146,7 +146,7 @@ impl Source {
         self.applied.load_full()
     }
 
-    /// Why the directory as it is now is not applied, if it is not.
+    /// Reason why the directory as it is now is not applied, if it is not.
     pub fn refusal(&self) -> Option<String> {
         self.lock_refusal().clone()
     }

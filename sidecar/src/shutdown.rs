@@ -1,4 +1,4 @@
-//! How connections learn that they have to end.
+//! Tells connections that they have to end.
 //!
 //! Stopping has stages; each is entered once and never left backwards.
 //!
@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::settings::CloseWindow;
 
-/// How far stopping has come.
+/// Progress of stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Not stopping.
@@ -35,7 +35,7 @@ pub enum Stage {
     Ended,
 }
 
-/// How a sidecar is told to stop.
+/// Order to stop a sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Haste {
     /// By an orchestrator, which sends traffic elsewhere from now on: all stages.
@@ -44,23 +44,23 @@ pub enum Haste {
     Close,
 }
 
-/// How long each stage may take.
+/// Longest time of each stage.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// For how long everything goes on.
     pub drain: Duration,
-    /// When, counted from the beginning of stopping, everything ends.
+    /// Time from the beginning of stopping to the end of every connection.
     pub total: Duration,
 }
 
-/// What every connection holds to learn of its end, and by which that is waited for.
+/// Handle of every connection, which tells it to end and by which its end is awaited.
 #[derive(Debug, Clone)]
 pub(crate) struct Shutdown {
     orders: watch::Sender<Orders>,
     tasks: TaskTracker,
 }
 
-/// What holds for all connections.
+/// Orders in force for all connections.
 #[derive(Debug, Clone, Copy)]
 struct Orders {
     stage: Stage,
@@ -93,7 +93,7 @@ impl Shutdown {
         self.listen().reached(stage).await;
     }
 
-    /// One more who listens.
+    /// Subscribes to the orders.
     pub(crate) fn listen(&self) -> Listening {
         Listening(self.orders.subscribe())
     }
@@ -120,7 +120,7 @@ impl Shutdown {
     }
 }
 
-/// One who listens to what ends connections.
+/// Subscriber to the orders that end connections.
 #[derive(Debug)]
 pub(crate) struct Listening(watch::Receiver<Orders>);
 
@@ -132,7 +132,7 @@ impl Listening {
         }
     }
 
-    /// What holds now, and is not waited for by [`Self::changed`].
+    /// Orders in force now, which [`Self::changed`] does not wait for.
     pub(crate) fn now(&mut self) -> (Stage, Option<CloseWindow>) {
         let Orders { stage, window } = *self.0.borrow_and_update();
         (stage, window)

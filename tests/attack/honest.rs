@@ -22,7 +22,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// Length of the windows in which recovery is looked for.
 const WINDOW: Duration = Duration::from_millis(500);
 
-/// One request that a client repeats.
+/// A request that a client repeats.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub at: SocketAddr,
@@ -58,7 +58,7 @@ pub(crate) struct Seen {
 }
 
 impl Honest {
-    /// One thread for each of `asks`, and one for the kubelet where there is an admin port.
+    /// Starts a thread for each of `asks`, and another for the kubelet where there is an admin port.
     pub(crate) fn start(asks: Vec<Ask>, admin: Option<SocketAddr>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (answers, probes) = (Samples::default(), Samples::default());
@@ -75,12 +75,12 @@ impl Honest {
         Self { stop, threads, answers, probes }
     }
 
-    /// What the clients saw between two moments.
+    /// Results of the clients between two moments.
     pub(crate) fn seen(&self, from: Instant, to: Instant) -> Seen {
         seen(&self.answers, from, to)
     }
 
-    /// What the kubelet saw between two moments.
+    /// Results of the kubelet's probes between two moments.
     pub(crate) fn probed(&self, from: Instant, to: Instant) -> Seen {
         seen(&self.probes, from, to)
     }

@@ -1,4 +1,4 @@
-//! One attack, and what was seen of it.
+//! Measures an attack.
 
 use std::path::Path;
 use std::thread;
@@ -15,7 +15,7 @@ use crate::network::Network;
 use crate::sockets::Sampler;
 use crate::world::{Sessions, World};
 
-/// How long the honest clients are watched before the attack.
+/// Time for which the honest clients are watched before the attack.
 const REST: Duration = Duration::from_secs(3);
 /// Longest wait for them to see what they saw before.
 const RECOVERY: Duration = Duration::from_secs(15);
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Memory limit that the operator gives a sidecar.
 pub(crate) const LIMIT: u64 = 256 << 20;
 
-/// What was seen of one attack.
+/// Results of an attack.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub attack: Attack,
@@ -32,10 +32,10 @@ pub(crate) struct Row {
     pub control: Option<Outcome>,
 }
 
-/// What was seen of one attack on one world.
+/// Results of an attack on one world.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// What the attackers did.
+    /// Counts of the attackers' actions.
     pub note: String,
     /// Honest round trips before and during the attack.
     pub rest: Seen,

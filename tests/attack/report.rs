@@ -7,7 +7,7 @@ use socketio_affinity_bench::machine;
 
 use crate::measure::{LIMIT, Outcome, Row};
 
-/// One attack in a line, for whoever waits.
+/// A line about an attack, printed while others run.
 pub(crate) fn line(row: &Row) -> String {
     let Outcome { during, rest, sessions, probes, .. } = &row.with;
     let control = row.control.as_ref().map_or("none".to_owned(), |control| time(control.during.p99));

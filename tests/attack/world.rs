@@ -40,7 +40,7 @@ pub(crate) struct World {
     _directory: TempDir,
 }
 
-/// What became of the real clients.
+/// Sessions and messages of the real clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sessions {
     /// Sessions that ended though their clients wanted them.
@@ -84,7 +84,7 @@ impl World {
         Ok(Self { clients, sidecars, servers, asks, with_sidecars, _directory: directory })
     }
 
-    /// Where clients of the first pod connect.
+    /// Address of the first pod for clients.
     pub(crate) fn door(&self) -> SocketAddr {
         SocketAddr::new(PODS[0], if self.with_sidecars { CLIENTS } else { APP })
     }

@@ -19,7 +19,7 @@ use support::hostile::{Attack, corpus};
 
 use honest::Honest;
 
-/// How often each attack is sent unless `ATTACKS` says so.
+/// Number of times that each attack is sent, unless `ATTACKS` names another.
 const ATTACKS: usize = 50;
 /// Least number of honest requests beside each attack, however often it is sent.
 const MIN_HONEST_REQUESTS: usize = 50;

@@ -150,7 +150,7 @@ fn assert_on_page(rows: &[String]) {
     );
 }
 
-/// Whether the row can be computed without a sidecar. Applications do not read the PROXY protocol; and to one that trusts
+/// Reports whether the row can be computed without a sidecar. Applications do not read the PROXY protocol. To one that trusts
 /// loopback, all addresses of these tests are trusted, which they are not on a network.
 fn has_control(name: &str, edge: &Edge) -> bool {
     let trusts_all = name.contains("loopback") && (edge.from == CLIENT || !name.contains("the edge"));

@@ -7,7 +7,7 @@ use support::harness::{Config, Place, Recorder, Sidecar, ask};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// What reaches the application of a request with these fields, with `config.json` changed like this.
+/// Fields that reach the application of a request with these fields, after this change of `config.json`.
 async fn seen(change: serde_json::Value, fields: &str) -> Vec<String> {
     let (config, place) = (Config::new("enforce").await, Place::new());
     let _ = config.change(|config| {
@@ -76,7 +76,7 @@ async fn a_connection_option_removes_neither_the_address_nor_the_framing() {
     assert_eq!(seen(append, attack).await, ["X-Forwarded-For: 192.0.2.1, 127.0.0.1"]);
 }
 
-/// What reaches the owner of a session through two sidecars.
+/// Fields that reach the owner of a session through two sidecars.
 async fn seen_by_owner(setting: &str, fields: &str) -> String {
     let (config, here, owner) = (Config::new("enforce").await, Place::new(), Place::new());
     let _ = config.change(|config| config["forwardedFor"] = json!(setting));

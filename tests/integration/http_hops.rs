@@ -1,4 +1,4 @@
-//! What passes: the parts of HTTP/1.1 that are not simple.
+//! Passing the parts of HTTP/1.1 that are not simple.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ async fn what_follows_an_upgrade_at_once_passes_and_nothing_of_its_head_does_aga
     at_app.expect(", and more").await;
 }
 
-/// As nginx asks for a WebSocket with the fields of its documentation, but without `proxy_http_version 1.1`.
+/// Request for a WebSocket of an nginx with the fields of its documentation, but without `proxy_http_version 1.1`.
 #[tokio::test]
 async fn a_websocket_asked_for_in_http_1_0_opens_here_and_forwarded() {
     let (config, owner, other) = (Config::new("enforce").await, Place::new(), Place::new());

@@ -1,4 +1,4 @@
-//! What one client can take up, and for how long.
+//! Limits of the memory and the time that one client can take up.
 
 use std::time::{Duration, Instant};
 

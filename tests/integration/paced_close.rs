@@ -10,7 +10,7 @@ use support::harness::node::{result_of, returning_clients};
 use support::harness::polling::HANDSHAKE;
 use support::harness::{Config, NodeServer, Place, Polling, Process, Scripted, Sidecar, Wire, eventually};
 
-/// As the operator closes: no new tags, and so many seconds.
+/// Begins a paced close of so many seconds as the operator does: without new tags.
 #[must_use = "wait until a sidecar has applied it"]
 fn close_over(config: &Config, seconds: u32) -> String {
     config.change(|config| {
@@ -70,7 +70,7 @@ impl Two {
     }
 }
 
-/// What became of one client.
+/// Events of one client, as it printed them.
 struct Seen(Value);
 
 impl Seen {
@@ -93,7 +93,7 @@ impl Seen {
         self.0["disconnects"].as_array().unwrap()
     }
 
-    /// It was cut once, for this reason, and came back.
+    /// Reports whether the client was cut once, for this reason, and came back.
     fn came_back_after(&self, reason: &str) -> bool {
         self.is_well()
             && self.0["connects"] == 2
@@ -102,7 +102,7 @@ impl Seen {
     }
 }
 
-/// When each of these clients was cut, in parts of a window that began at `began`.
+/// Moments at which these clients were cut, in parts of a window that began at `began`.
 fn parts(clients: &[Seen], began: SystemTime, window: Duration) -> Vec<f64> {
     let began = began.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
     let at = |seen: &Seen| seen.disconnects()[0]["at"].as_f64().unwrap() / 1000.0;
@@ -181,7 +181,7 @@ async fn websocket(at: &Place, app: &Scripted, sid: &str) -> (Wire, Wire) {
     (client, at_app)
 }
 
-/// Whether these are whole messages of this stream: 20,000 bytes each, but for their headers.
+/// Reports whether these are whole messages of this stream: 20,000 bytes each, but for their headers.
 fn are_whole_messages(stream: &[u8]) -> bool {
     stream
         .chunks(20_004)

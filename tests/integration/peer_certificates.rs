@@ -36,7 +36,7 @@ impl Cluster {
         self.authority.issue(cluster, from, DAY).unwrap()
     }
 
-    /// What strangers have to show.
+    /// Certificates that strangers can show.
     fn wrong(&self) -> Vec<(&'static str, Leaf)> {
         let now = SystemTime::now();
         let namesake = CertificateAuthority::generate(CA_NAME).unwrap();

@@ -18,7 +18,7 @@ fn the_command_line_reference_is_what_help_says() {
     compare("socketio-operator.txt", &helps(support::operator::program(), &commands));
 }
 
-/// What the program answers to each of these arguments.
+/// Help texts that the program prints for each of these arguments.
 fn helps(program: &Path, calls: &[&str]) -> String {
     let name = program.file_name().unwrap().to_str().unwrap();
     let answer = |arguments: &&str| {

@@ -1,4 +1,4 @@
-//! How a sidecar stops, and what sessions see when it comes back.
+//! Stopping and restarting a sidecar, and its effect on sessions.
 
 use std::time::{Duration, Instant};
 

@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// How long kubelet waits for the answer to a probe of a sidecar.
+/// Longest wait of the kubelet for the answer to a probe of a sidecar.
 const PROBE: Duration = Duration::from_secs(2);
 /// Held by the one test that runs.
 static ALONE: Mutex<()> = Mutex::const_new(());

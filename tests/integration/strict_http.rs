@@ -1,4 +1,4 @@
-//! What two parsers could read differently: refused, closed, and nothing of it reaches the application.
+//! Messages that two parsers could read differently: refused and closed, and no byte of them reaches the application.
 
 use std::time::{Duration, Instant};
 

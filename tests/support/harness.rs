@@ -48,7 +48,7 @@ pub use wire::{Answer, Wire, ask, get, post};
 /// Longest wait for anything that should happen at once, on a machine that is busy.
 pub const WAIT: Duration = Duration::from_secs(20);
 
-/// How often a condition is looked at.
+/// Time between two checks of a condition.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Waits until `condition` holds, and fails with `what` if it does not.

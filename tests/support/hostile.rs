@@ -7,7 +7,7 @@
 //! - Each attack is at most a few hundred bytes, so that thousands a second can be sent.
 //! - Each attack has its own name, which a failing test prints.
 
-/// One way to spoil the connection that a proxy keeps to the application.
+/// A way to spoil the connection that a proxy keeps to the application.
 #[derive(Debug, Clone)]
 pub struct Attack {
     /// Name in messages.

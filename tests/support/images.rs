@@ -49,11 +49,11 @@ pub struct Copied {
     pub source: PathBuf,
     /// In the image.
     pub destination: String,
-    /// Whether a Dockerfile copies it too (`Project`), or has it from its base image (`Base`).
+    /// Source of the file in a Dockerfile: a copy (`Project`), or the base image (`Base`).
     pub origin: Origin,
 }
 
-/// Who provides a file when the image is built from its Dockerfile.
+/// Source of a file when the image is built from its Dockerfile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The Dockerfile copies it.

@@ -1,4 +1,4 @@
-//! What the tests, the demo and the cluster program share.
+//! Code that the tests, the demo and the cluster program share.
 //!
 //! - [`images`]: container images made from local files.
 //! - [`deployment`]: the example chat and the load program on a cluster.

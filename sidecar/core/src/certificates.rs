@@ -74,13 +74,13 @@ impl CertificateAuthority {
         Ok(Self { name: name.into(), key: KeyPair::from_pem(key)? })
     }
 
-    /// Its private key as PEM.
+    /// Private key as PEM.
     #[must_use]
     pub fn key(&self) -> String {
         self.key.serialize_pem()
     }
 
-    /// Its own certificate as PEM, for [`CA_FILE`](crate::config::CA_FILE).
+    /// Certificate of the CA as PEM, for [`CA_FILE`](crate::config::CA_FILE).
     ///
     /// # Errors
     /// It cannot be signed.

@@ -42,13 +42,13 @@ pub const KEY_FILE: &str = "tls.key";
 /// The longest window of a paced close, in seconds.
 const CLOSE_OVER_MOST: u32 = 3600;
 
-/// What a sidecar does with sessions.
+/// Treatment of sessions by a sidecar.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Gives out no tags. Tags that are out are still honoured, until their sessions end.
     #[default]
     Off,
-    /// As `Off`, and counts the requests that the application did not know the session of.
+    /// Like `Off`, and counts the requests whose session the application did not know.
     Observe,
     /// Tags handshakes and forwards what arrives at the wrong pod.
     Enforce,
@@ -70,7 +70,7 @@ pub struct Config {
     /// Default: `Off`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
-    /// Where the application serves Engine.IO; default `/socket.io/`.
+    /// Path at which the application serves Engine.IO; default `/socket.io/`.
     #[serde(default = "default_path", skip_serializing_if = "is_default_path")]
     pub path: String,
     /// The treatment of `X-Forwarded-For` and the like from peers that are no trusted proxies. Default: `Replace`
@@ -124,7 +124,7 @@ pub struct TagKeys {
     pub keys: Vec<TagKey>,
 }
 
-/// One key of [`TagKeys`].
+/// A key of [`TagKeys`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TagKey {
@@ -150,7 +150,7 @@ pub enum ConfigRefusal {
     Json {
         /// The file's name.
         file: &'static str,
-        /// Where and why.
+        /// Position and cause.
         error: JsonRefusal,
     },
     /// A path that cannot be matched.
@@ -246,7 +246,7 @@ impl Settings {
         self.config.close_over.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
-    /// Whether new sessions are given tags.
+    /// Reports whether new sessions are given tags.
     #[must_use]
     pub fn gives_tags(&self) -> bool {
         self.config.mode == Mode::Enforce && self.config.close_over.is_none()

@@ -72,7 +72,7 @@ pub enum Sid<'t> {
     Ambiguous,
 }
 
-/// What an Engine.IO request says of itself.
+/// Parameters of an Engine.IO request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineIoRequest<'t> {
     /// The target's path is the Engine.IO path itself, not one below it, such as the client library's.
@@ -139,9 +139,9 @@ pub struct SidParam<'t> {
 pub struct TaggedSid<'t> {
     /// The application's own sid, decoded.
     pub sid: Cow<'t, str>,
-    /// What stands behind the last dot, decoded.
+    /// Text behind the last dot, decoded.
     pub tag: Cow<'t, str>,
-    /// Where in the target the dot and the tag stand.
+    /// Range of the dot and the tag in the target.
     pub tag_span: Range<usize>,
 }
 
@@ -168,7 +168,7 @@ impl<'t> SidParam<'t> {
     }
 }
 
-/// What stands before the first `separator`, which is ASCII, and behind it.
+/// Splits at the first `separator`, which is ASCII.
 fn split_at(separator: u8, text: &str) -> (&str, Option<&str>) {
     match memchr(separator, text.as_bytes()) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),

@@ -173,7 +173,7 @@ fn tag_packet(packet: &str, seal: impl FnOnce(&str) -> Option<String>) -> Option
     Some(tagged)
 }
 
-/// Where in `text` its part `part` stands.
+/// Range of `part`, which is a slice of `text`, in `text`.
 fn span_in(text: &str, part: &str) -> std::ops::Range<usize> {
     let start = part.as_ptr() as usize - text.as_ptr() as usize;
     start..start + part.len()

@@ -15,10 +15,10 @@ use crate::forwarded::{self, Fate, Forwarded, write_forwarded_for};
 use crate::http1::fields::{Nominated, is_hop_by_hop};
 use crate::http1::{Framing, Header, RequestHead, ResponseHead};
 
-/// How much longer than it came a head can be, nearly always: room for that is made at once.
+/// Bytes by which a head nearly always grows at most. Room for them is made at once.
 const MARGIN: usize = 128;
 
-/// What changes in a request's head besides its hop-by-hop fields.
+/// Changes of a request's head besides its hop-by-hop fields.
 #[derive(Debug, Clone, Default)]
 pub struct RequestHop<'h> {
     /// A part of the target to cut out: the owner tag.
@@ -29,7 +29,7 @@ pub struct RequestHop<'h> {
     pub forwarded: Forwarded<'h>,
 }
 
-/// What changes in a response's head besides its hop-by-hop fields.
+/// Changes of a response's head besides its hop-by-hop fields.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResponseHop {
     /// The client's connection ends with this answer.
@@ -163,7 +163,7 @@ impl Fields<'_, '_> {
     }
 }
 
-/// Where in `head` the line of `field` is, if it is spelled as it would be written.
+/// Range of the line of `field` in `head`, if the line is spelled as it would be written.
 fn line(head: &[u8], field: &Header<'_>) -> Option<Range<usize>> {
     let Header { name, value } = *field;
     // Both are parts of the head, so only what stands between and behind them has to be looked at. What is

@@ -62,7 +62,7 @@ impl HeadLimits {
         Self { bytes: self.bytes + HOP_MARGIN.bytes, fields: self.fields + HOP_MARGIN.fields }
     }
 
-    /// As many of the slots as there may be fields.
+    /// Takes as many of the slots as there may be fields.
     #[must_use]
     pub fn of_slots<'s, 'b>(self, slots: &'s mut HeaderSlots<'b>) -> &'s mut [MaybeUninit<Header<'b>>] {
         &mut slots[..self.fields.min(MAX_FIELDS)]
@@ -78,7 +78,7 @@ pub const fn header_slots<'b>() -> HeaderSlots<'b> {
     [const { MaybeUninit::uninit() }; MAX_FIELDS]
 }
 
-/// Why a head or a chunked body is refused. The text is for the log and for the 400's body.
+/// Reason why a head or a chunked body is refused. The text is for the log and for the 400's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// A CR without LF, or an LF without CR (RFC 9112 section 2.2).

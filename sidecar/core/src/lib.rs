@@ -1,4 +1,4 @@
-//! What the sidecar decides, apart from IO.
+//! Decisions of the sidecar, apart from IO.
 //!
 //! The map, in the order in which a request meets it:
 //!

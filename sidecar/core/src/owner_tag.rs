@@ -27,7 +27,7 @@ const VERSION: u8 = 1;
 const SEAL_OVERHEAD: usize = 16;
 const FIXED_NONCE: [u8; 12] = [0; 12];
 
-/// How many key ids there are: 0 to 15.
+/// Number of key ids: 0 to 15.
 pub const KEY_IDS: u8 = 16;
 /// A key's length in bytes.
 pub const KEY_LENGTH: usize = 32;
@@ -45,12 +45,12 @@ impl PodDigest {
     }
 }
 
-/// Which pod holds a session, and on which port of it the application that does.
+/// Pod that holds a session, and the port of its application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner {
-    /// Where the pod's sidecar is.
+    /// IP of the pod.
     pub ip: IpAddr,
-    /// Which pod must be there.
+    /// Digest of the UID of the pod that must have this IP.
     pub pod: PodDigest,
     /// The application's port inside the pod.
     pub app_port: u16,
@@ -64,13 +64,13 @@ pub struct KeyRing {
     keys: [Option<LessSafeKey>; KEY_IDS as usize],
 }
 
-/// Why a key ring cannot be made.
+/// Reason why a key ring cannot be made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingRefusal {
     /// An id above 15.
     #[error("key id {0} is above 15; use ids from 0 to 15")]
     KeyId(u8),
-    /// One id, two keys.
+    /// Two keys have this id.
     #[error("key id {0} is given twice; give each key an id of its own")]
     Repeated(u8),
     /// A key that is not 32 bytes.

@@ -14,7 +14,7 @@ use crate::owner_tag::{KeyRing, Owner};
 use crate::pace::Closing;
 use crate::session_id::SessionId;
 
-/// Where a request goes.
+/// Destination of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<'t> {
     /// To the application in this pod.
@@ -25,7 +25,7 @@ pub enum Decision<'t> {
     Reject(Rejection),
 }
 
-/// Why a request is for the local application.
+/// Reason why a request is for the local application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Local<'t> {
     /// Not under the Engine.IO path, below it without a sid, or a preflight: untouched.
@@ -49,13 +49,13 @@ pub enum Local<'t> {
 pub struct Tagged<'t> {
     /// Whom the tag names.
     pub owner: Owner,
-    /// Where in the target the tag stands, its dot included, to be cut out for the application.
+    /// Range of the tag in the target, its dot included, to be cut out for the application.
     pub tag_span: Range<usize>,
     /// The session.
     pub session: SessionId<'t>,
 }
 
-/// Why a request is refused.
+/// Reason why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejection {
     /// More than one `sid`, of which servers take different ones.
@@ -64,14 +64,14 @@ pub enum Rejection {
     NotOwner,
 }
 
-/// What the decision depends on besides the request.
+/// Input of the decision besides the request.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'r> {
-    /// Where the application serves Engine.IO.
+    /// Path at which the application serves Engine.IO.
     pub path: &'r EngineIoPath,
-    /// What opens tags.
+    /// Keys that open tags.
     pub keys: &'r KeyRing,
-    /// This pod, as tags name it.
+    /// Owner that tags of this pod name.
     pub own: &'r Owner,
     /// The paced close, if one is under way.
     pub closing: Option<Closing>,

@@ -1,4 +1,4 @@
-//! When each session's turn comes in a paced close, so that their clients do not all come back at once.
+//! Gives each session a turn in a paced close, so that their clients do not all come back at once.
 //!
 //! A session draws a [`Lot`]: its share of the window, from none of it to nearly all. The lot of a
 //! session with a tag is drawn from its sid, so that every sidecar that sees a request of it knows the
@@ -15,13 +15,13 @@ use crate::session_id::SidHash;
 pub struct Lot(u64);
 
 impl Lot {
-    /// That of a session with a tag: the same everywhere.
+    /// Lot of a session with a tag: the same everywhere.
     #[must_use]
     pub fn of_session(session: SidHash) -> Self {
         Self(u64::from_be_bytes(session.to_bytes()))
     }
 
-    /// That of the nth session of a pod, for sessions that no other sidecar sees. Consecutive ones are
+    /// Lot of the nth session of a pod, for sessions that no other sidecar sees. Consecutive lots are
     /// spread more evenly than by chance, and pods of the same size do not fall into step.
     #[must_use]
     pub fn of_number(pod: PodDigest, number: u64) -> Self {
@@ -30,7 +30,7 @@ impl Lot {
         Self(u64::from_be_bytes(pod.0).wrapping_add(number.wrapping_mul(STEP)))
     }
 
-    /// When its turn comes, from the beginning of a window that is so long: always before its end.
+    /// Time from the beginning of a window of this length to the turn, which is always before the window's end.
     #[must_use]
     pub fn moment(self, window: Duration) -> Duration {
         let nanos = (u128::from(self.0) * window.as_nanos()) >> 64;
@@ -41,14 +41,14 @@ impl Lot {
 /// A paced close that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
-    /// How long it takes.
+    /// Length of the window.
     pub window: Duration,
-    /// How long ago it began.
+    /// Time since the window began.
     pub elapsed: Duration,
 }
 
 impl Closing {
-    /// Whether the turn has come of a session with a tag.
+    /// Reports whether the turn of a session with a tag has come.
     #[must_use]
     pub fn has_come(&self, session: SidHash) -> bool {
         self.elapsed >= Lot::of_session(session).moment(self.window)
@@ -61,7 +61,7 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(100);
 
-    /// How many of these lots fall into each tenth of the window.
+    /// Number of these lots in each tenth of the window.
     fn tenths(lots: impl Iterator<Item = Lot>) -> [u32; 10] {
         let mut tenths = [0; 10];
         for lot in lots {

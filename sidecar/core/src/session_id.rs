@@ -1,4 +1,4 @@
-//! How a sid appears outside the request that carries it: only as a hash.
+//! Session ids outside the request that carries them appear only as a hash.
 //!
 //! A sid is a bearer credential: who knows it can speak in its session. Logs therefore hold a
 //! [`SidHash`], which is the same on every pod, so that the lines of one session can be brought
@@ -21,7 +21,7 @@ impl<'t> SessionId<'t> {
         Self(sid.into())
     }
 
-    /// What it appears as.
+    /// Hash that stands for the session id.
     #[must_use]
     pub fn hash(&self) -> SidHash {
         SidHash::of(&self.0)

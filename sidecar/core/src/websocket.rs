@@ -1,4 +1,4 @@
-//! Where one WebSocket message ends and the next may begin (RFC 6455 section 5.2).
+//! Finds where a WebSocket message ends and the next may begin (RFC 6455 section 5.2).
 //!
 //! A connection can be ended there without cutting a message in two. [`Messages`] finds these places
 //! in what a server says, from its first byte after the 101 on, without keeping or changing any of it.
@@ -80,7 +80,7 @@ impl Messages {
 }
 
 impl At {
-    /// One byte on, inside of a header.
+    /// Follows one byte inside of a header.
     fn follow_header(self, byte: u8, fragmented: &mut bool) -> Self {
         match self {
             Self::Frame => {

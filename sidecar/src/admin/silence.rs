@@ -1,4 +1,4 @@
-//! Whether the application has been silent for so long that a person should read of it.
+//! Detects an application that has been silent for so long that a person should read of it.
 //!
 //! Whoever asks `/readyz` finds out, so nothing is probed for this alone: in Kubernetes kubelet asks every other
 //! second. It says so once when the application falls silent, and once when it is back.
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long an application may take to listen, when it starts or is restarted.
+/// Longest time that an application may take to listen, when it starts or is restarted.
 const STARTING: Duration = Duration::from_secs(15);
 
-/// Since when nobody listens, and whether that was said.
+/// Time since when nobody listens, and whether that was logged.
 #[derive(Debug, Default)]
 pub(super) struct Silence(Mutex<Option<(Instant, bool)>>);
 
-/// What turned.
+/// Change of the application's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     /// Nobody has listened for [`STARTING`].

@@ -35,7 +35,7 @@ pub(crate) struct PeerTls {
     own: OwnCertificate,
 }
 
-/// Why certificates are refused.
+/// Reason why certificates are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsRefusal {
     /// A file that is not PEM of the right kind.
@@ -43,7 +43,7 @@ pub enum TlsRefusal {
     Pem {
         /// The file's name.
         file: &'static str,
-        /// Why.
+        /// Cause.
         reason: &'static str,
     },
     /// A file without a certificate.
@@ -57,7 +57,7 @@ pub enum TlsRefusal {
     Unusable {
         /// The name that peers ask for.
         name: String,
-        /// Why.
+        /// Cause.
         reason: &'static str,
     },
     /// The TLS library does not offer TLS 1.3.

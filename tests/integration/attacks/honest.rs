@@ -31,7 +31,7 @@ pub(super) struct Seen {
 }
 
 impl Honest {
-    /// One client for each of these requests, each on a connection of its own.
+    /// Starts a client for each of these requests, each on a connection of its own.
     pub(super) fn start(requests: Vec<(SocketAddr, String)>) -> Self {
         let (asked, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let mut clients = JoinSet::new();

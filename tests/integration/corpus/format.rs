@@ -186,7 +186,7 @@ pub(super) fn encode(text: &str, names: &[(&str, &str)]) -> Result<Vec<u8>, Stri
     Ok(bytes)
 }
 
-/// Where the brace ends that was opened before `text`.
+/// Position of the brace in `text` that closes one opened before it.
 fn closing_brace(text: &str) -> Option<usize> {
     let (mut depth, mut escaped) = (0, false);
     for (at, next) in text.char_indices() {

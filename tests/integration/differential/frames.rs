@@ -1,4 +1,4 @@
-//! Where a WebSocket message ends, against `ws`.
+//! Ends of WebSocket messages, compared with `ws`.
 //!
 //! A place lies between two messages if another message that is put there is received whole. That is
 //! tried at every place, until `ws` refuses what comes before it.

@@ -22,11 +22,11 @@ impl std::fmt::Debug for Input {
     }
 }
 
-/// What a request smuggled into another one would look like; at the end of each stream, it shows where
+/// A request as it would be smuggled into another one; at the end of each stream, it shows where
 /// everybody believes that the next request begins.
 pub(super) const NEXT: &str = "GET /next HTTP/1.1\r\nHost: next\r\n\r\n";
 
-/// One to three requests, and [`NEXT`].
+/// Generates one to three requests, and [`NEXT`].
 pub(super) fn requests() -> impl Strategy<Value = Input> {
     let start = prop_oneof![
         6 => "(GET|POST|PUT|DELETE|PATCH|OPTIONS|HEAD) /[a-z0-9/._~%=&?+-]{0,20}",

@@ -22,18 +22,18 @@ use super::reading::{End, Fields, Message, Reading};
 const ROOM: usize = 1 << 20;
 
 impl Peers {
-    /// What a hyper server reads.
+    /// Reads a stream with a hyper server.
     pub(super) fn hyper_requests(&self, bytes: &[u8]) -> Reading {
         self.runtime.block_on(async { timeout(WAIT, requests(bytes)).await }).unwrap()
     }
 
-    /// What a hyper client reads that asked with `method`. It does not tell of interim answers.
+    /// Reads a stream with a hyper client that asked with `method`. It does not report interim answers.
     pub(super) fn hyper_answer(&self, bytes: &[u8], method: &str) -> Reading {
         self.runtime.block_on(async { timeout(WAIT, answer(bytes, method)).await }).unwrap()
     }
 }
 
-/// What we read, as hyper would report it: its targets are normalised and have no fragment.
+/// Result of our parser as hyper would report it: hyper normalises targets and removes fragments.
 pub(super) fn as_hyper_reports(ours: &Reading) -> Reading {
     let mut ours = ours.clone();
     for message in &mut ours.messages {
@@ -116,7 +116,7 @@ fn fields(headers: &HeaderMap) -> Fields {
     Fields::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
-/// Whether hyper waited for more, or would not have more of this.
+/// Reports whether hyper waited for more, or refused more.
 fn end_of(error: &hyper::Error) -> End {
     let mut sources =
         std::iter::successors(error.source(), |error: &&(dyn Error + 'static)| (*error).source());

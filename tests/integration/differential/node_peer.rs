@@ -56,13 +56,13 @@ impl Peers {
         said
     }
 
-    /// What a Node server reads; `upgrades` makes it one that takes WebSockets.
+    /// Reads a stream with a Node server; with `upgrades` it takes WebSockets.
     pub(super) fn node_requests(&self, bytes: &[u8], upgrades: bool) -> Reading {
         let said = self.ask(&json!({ "ask": "requests", "bytes": text(bytes), "upgrades": upgrades }));
         reading(&said, ["method", "target"])
     }
 
-    /// What a Node client reads that asked with `method`.
+    /// Reads a stream with a Node client that asked with `method`.
     pub(super) fn node_answer(&self, bytes: &[u8], method: &str) -> Reading {
         let said = self.ask(&json!({ "ask": "answer", "bytes": text(bytes), "method": method }));
         reading(&said, ["status", "reason"])
@@ -92,7 +92,7 @@ fn reading(said: &Value, start: [&str; 2]) -> Reading {
     Reading { messages: said["messages"].as_array().unwrap().iter().map(message).collect(), end }
 }
 
-/// One character a byte.
+/// Text with one character for each byte.
 pub(super) fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }

@@ -1,4 +1,4 @@
-//! What two parsers may take for different things, and where it is put.
+//! Bytes that two parsers may read differently, and the places where they are put.
 
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -85,7 +85,7 @@ pub(super) const ODD_REQUESTS: [&str; 16] = [
 pub(super) const ODD_STATUSES: [&str; 10] =
     ["099 X", "000 X", "1000 X", "20 X", "200", "200OK", "+20 X", "200 \u{e9}", "200  X", "200\t"];
 
-/// What is put into a stream.
+/// Bytes that are put into a stream.
 const TOKENS: [&[u8]; 27] = [
     b"\n",
     b"\r",

@@ -1,4 +1,4 @@
-//! How the sidecar reads a stream, and what it writes on of it, in the steps of its connection loop.
+//! Reading and forwarding a stream in the steps of the sidecar's connection loop.
 //!
 //! This is the only place of these tests that calls `http1` and `hop`. Bodies are followed whole and byte
 //! by byte: the latter finds the last byte that can have been passed on before a refusal.
@@ -13,9 +13,9 @@ use super::reading::{End, Fields, Message, Reading};
 #[derive(Debug)]
 pub(super) struct Ours {
     pub(super) reading: Reading,
-    /// What the next hop is sent of it. After a refusal, its last message is incomplete.
+    /// Bytes that the next hop is sent. After a refusal, the last message is incomplete.
     pub(super) onward: Vec<u8>,
-    /// Where the last complete message ends.
+    /// Position at which the last complete message ends.
     pub(super) used: usize,
     /// The last message ends only with the connection.
     pub(super) until_close: bool,

@@ -15,7 +15,7 @@ use super::try_all;
 
 const CASES: u32 = 2_000;
 
-/// What stands before the query, of which all but two are under the path.
+/// Paths before the query, of which all but two are under the path of Engine.IO.
 const PATHS: [&str; 9] = [
     "/socket.io/",
     "/socket.io/",
@@ -44,7 +44,7 @@ const SID_KEYS: [&str; 12] = [
     "%sid",
 ];
 
-/// What sids are made of here; some of it ends a value, or more.
+/// Pieces of sids; some of them end a value, or more.
 const SID_PARTS: [&str; 48] = [
     "a",
     "B",

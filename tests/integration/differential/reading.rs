@@ -1,4 +1,4 @@
-//! What a parser made of a stream of bytes, and whether two of them agree.
+//! Result of a parser for a stream of bytes, and the agreement of two parsers.
 
 use std::fmt::{Display, Formatter, Result as Formatted};
 
@@ -16,7 +16,7 @@ impl Fields {
         Self(fields)
     }
 
-    /// Those that are not named here.
+    /// Fields other than those in `names`.
     pub(super) fn without(&self, names: &[&str]) -> Self {
         Self(self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect())
     }
@@ -44,20 +44,20 @@ pub(super) struct Message {
     pub(super) body: Vec<u8>,
 }
 
-/// How a stream of messages ended for its reader.
+/// End of a stream of messages, as its reader saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
     /// All was read. More could come: another message, or the rest of one.
     Waiting,
-    /// What comes next is not accepted.
+    /// The next message is not accepted.
     Refused(String),
-    /// What comes next is not read, for the last message was to be the last.
+    /// The next message is not read, because the one before was announced as the last.
     Closed,
     /// The connection is no longer HTTP's.
     Upgraded,
 }
 
-/// What a parser made of a stream: the complete messages, and how it ended.
+/// Result of a parser for a stream: the complete messages, and the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reading {
     pub(super) messages: Vec<Message>,
@@ -65,7 +65,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Whether another parser may have read `theirs` where we read this in `bytes`: the same messages, up
+    /// Checks that another parser may have read `theirs` where we read this in `bytes`: the same messages, up
     /// to where we stop, or where it refuses what it [`may_refuse`].
     pub(super) fn agrees(&self, bytes: &[u8], theirs: &Self) -> Result<(), &'static str> {
         if self.messages.iter().zip(&theirs.messages).any(|(ours, theirs)| ours != theirs) {
@@ -86,7 +86,7 @@ impl Reading {
     }
 }
 
-/// Where we are allowed to be more lenient than others: methods that they do not know, what a target
+/// Reports whether we may accept what others refuse: methods that they do not know, what a target
 /// holds, tabs around a Content-Length, and what stands in a chunk's extension.
 fn may_refuse(bytes: &[u8], message: &Message) -> bool {
     let [method, target] = &message.start;

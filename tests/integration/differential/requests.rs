@@ -62,7 +62,7 @@ fn known() -> Vec<Input> {
     heads.iter().map(input).collect()
 }
 
-/// How often what happened, so that no property holds for want of cases.
+/// Counts of the cases, so that no property holds for want of them.
 #[derive(Debug, Default)]
 struct Tally {
     tried: Cell<usize>,

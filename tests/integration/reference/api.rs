@@ -71,7 +71,7 @@ fn kind(field: &Value) -> String {
     }
 }
 
-/// Those of objects are made of their fields' and would only repeat them.
+/// Default of a field. Objects have none here: theirs only repeats the defaults of their fields.
 fn default(field: &Value) -> String {
     match &field["default"] {
         Value::Null | Value::Object(_) => String::new(),

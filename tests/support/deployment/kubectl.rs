@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::NAMESPACE;
 
-/// How often a condition is looked at.
+/// Time between two checks of a condition.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Calls `kubectl` in [`NAMESPACE`].

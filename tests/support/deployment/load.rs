@@ -17,9 +17,9 @@ pub struct Load {
     pub url: String,
     /// `--transport …` or `--mix`.
     pub transport: &'static [&'static str],
-    /// How many clients.
+    /// Number of clients.
     pub clients: u32,
-    /// How long, after the ramp.
+    /// Seconds of load after the ramp.
     pub seconds: u32,
 }
 
@@ -49,18 +49,18 @@ pub struct Summary {
     pub handshakes: Handshakes,
 }
 
-/// What became of handshakes, each on a connection of its own.
+/// Results of handshakes, each on a connection of its own.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Handshakes {
-    /// How many were tried.
+    /// Number of attempts.
     pub sent: u64,
-    /// How many were answered with a session.
+    /// Number of attempts that were answered with a session.
     pub good: u64,
-    /// Why others were not.
+    /// Errors of the other attempts.
     pub refused_kinds: BTreeMap<String, u64>,
 }
 
-/// What became of messages to rooms.
+/// Results of messages to rooms.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Rooms {
     /// All rooms together.
@@ -70,7 +70,7 @@ pub struct Rooms {
     pub by_room: BTreeMap<String, RoomSummary>,
 }
 
-/// What became of messages to some rooms. A delivery is one message to one member.
+/// Results of messages to some rooms. A delivery is one message to one member.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RoomSummary {
     /// Messages sent.
@@ -98,14 +98,14 @@ pub struct RoomSummary {
     pub pods: u64,
 }
 
-/// What some of the clients saw.
+/// Results of some of the clients.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ModeSummary {
-    /// How many there were.
+    /// Number of clients.
     pub clients: u64,
-    /// How many were connected when the sending ended.
+    /// Number of clients that were connected when the sending ended.
     pub connected_at_end: u64,
-    /// How many never were.
+    /// Number of clients that were never connected.
     pub never_connected: u64,
     /// Sessions in all.
     pub connects: u64,
@@ -115,9 +115,9 @@ pub struct ModeSummary {
     pub disconnects: u64,
     /// Failed transport upgrades.
     pub upgrade_errors: u64,
-    /// Why attempts to connect failed.
+    /// Errors of attempts to connect.
     pub connect_error_kinds: BTreeMap<String, u64>,
-    /// Why sessions ended.
+    /// Reasons for which sessions ended.
     pub disconnect_kinds: BTreeMap<String, u64>,
     /// Messages sent.
     pub sent: u64,
@@ -173,7 +173,7 @@ pub struct Event {
     pub connected: u32,
 }
 
-/// How long a pod's log may take to be complete after its end.
+/// Longest wait for a pod's log to be complete after the pod's end.
 const LOG_FOLLOWS: Duration = Duration::from_secs(10);
 
 static RUNS: AtomicU32 = AtomicU32::new(0);

@@ -48,7 +48,7 @@ impl Recorder {
         self.seen.lock().expect("noting does not panic").bodies.clone()
     }
 
-    /// How many connections it has accepted.
+    /// Number of connections that the application has accepted.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.seen.lock().expect("noting does not panic").connections

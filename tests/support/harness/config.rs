@@ -76,7 +76,7 @@ impl Config {
         self.change(|config| config["mode"] = json!(mode))
     }
 
-    /// Its tag keys.
+    /// Tag keys of the directory.
     #[must_use]
     pub fn keys(&self) -> KeyRing {
         let (config, keys) = (self.read(CONFIG_FILE), self.read(TAG_KEYS_FILE));

@@ -51,12 +51,12 @@ impl NodeServer {
         Self { at, process }
     }
 
-    /// What it counts.
+    /// Counts that the server shows under `/stats`.
     pub async fn stats(&self) -> Value {
         serde_json::from_str(&ask(self.at, &get("/stats")).await.text()).expect("/stats is JSON")
     }
 
-    /// How many sessions ended as when a poll is aborted or a connection breaks.
+    /// Number of sessions that ended as when a poll is aborted or a connection breaks.
     pub async fn transport_ends(&self) -> u64 {
         let closes = &self.stats().await["closes"];
         ["transport error", "transport close"].iter().filter_map(|reason| closes[reason].as_u64()).sum()

@@ -112,7 +112,7 @@ impl Impostor {
         Self { told, accepted }
     }
 
-    /// What was sent to it.
+    /// Text that clients have sent.
     ///
     /// # Panics
     /// Never.

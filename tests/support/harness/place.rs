@@ -14,12 +14,12 @@ pub const PEERS: u16 = 7901;
 /// The sidecar's admin port.
 pub const ADMIN: u16 = 7902;
 
-/// Where one application and its sidecar run.
+/// Addresses of an application and its sidecar.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// Its IP.
+    /// IP of the pod that the place stands for.
     pub ip: IpAddr,
-    /// What names it to other sidecars.
+    /// UID of that pod, which names it to other sidecars.
     pub uid: String,
 }
 
@@ -51,25 +51,25 @@ impl Place {
         SocketAddr::new(self.ip, APP)
     }
 
-    /// Where clients connect.
+    /// Address of the sidecar's port for clients.
     #[must_use]
     pub fn clients(&self) -> SocketAddr {
         SocketAddr::new(self.ip, CLIENTS)
     }
 
-    /// Where peers connect.
+    /// Address of the sidecar's port for peers.
     #[must_use]
     pub fn peers(&self) -> SocketAddr {
         SocketAddr::new(self.ip, PEERS)
     }
 
-    /// Where metrics are.
+    /// Address of the sidecar's admin port.
     #[must_use]
     pub fn admin(&self) -> SocketAddr {
         SocketAddr::new(self.ip, ADMIN)
     }
 
-    /// As tags name it.
+    /// The place as tags name it.
     #[must_use]
     pub fn owner(&self) -> Owner {
         Owner { ip: self.ip, pod: PodDigest::of_uid(&self.uid), app_port: APP }

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::{Answer, Wire, ask, get, post};
 
-/// Where a handshake goes.
+/// Target of a handshake.
 pub const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
 /// A session.
 #[derive(Debug, Clone)]
 pub struct Polling {
-    /// As the client knows it.
+    /// Session id, as the client knows it.
     pub sid: String,
 }
 
@@ -44,13 +44,13 @@ impl Polling {
         format!("{HANDSHAKE}&sid={}", self.sid)
     }
 
-    /// Its sid without the owner tag.
+    /// Session id without the owner tag.
     #[must_use]
     pub fn bare_sid(&self) -> &str {
         self.sid.split_once('.').map_or(&self.sid, |(sid, _)| sid)
     }
 
-    /// Whether its sid has something behind a dot.
+    /// Reports whether the sid has text behind a dot.
     #[must_use]
     pub fn is_tagged(&self) -> bool {
         self.sid.contains('.')

@@ -64,7 +64,7 @@ impl Process {
         kill_process(self.pid(), signal).expect("the program runs");
     }
 
-    /// Its process id.
+    /// Process id of the program.
     #[must_use]
     pub fn pid(&self) -> Pid {
         let id = self.child.id().unwrap_or_else(|| panic!("{} has ended: {:#?}", self.name, self.lines()));

@@ -15,7 +15,7 @@ use super::{Config, Place, Process, ask, eventually, get, repository};
 /// A running sidecar.
 #[derive(Debug)]
 pub struct Sidecar {
-    /// Where it runs.
+    /// Place where the sidecar runs.
     pub place: Place,
     /// The program.
     pub process: Process,
@@ -27,14 +27,14 @@ impl Sidecar {
         Self::start_with(config, place, &[]).await
     }
 
-    /// As [`Self::start`], with further arguments.
+    /// Starts one like [`Self::start`], with further arguments.
     pub async fn start_with(config: &Config, place: &Place, arguments: &[&str]) -> Self {
         let mut command = command(config, place);
         command.args(arguments);
         Self::run(place, &mut command).await
     }
 
-    /// As [`Self::start_with`], with so many descriptors at most.
+    /// Starts one like [`Self::start_with`], with so many descriptors at most.
     pub async fn start_with_descriptors(
         config: &Config,
         place: &Place,
@@ -56,7 +56,7 @@ impl Sidecar {
         sidecar
     }
 
-    /// What `/metrics` shows.
+    /// Text of `/metrics`.
     pub async fn metrics(&self) -> String {
         ask(self.place.admin(), &get("/metrics")).await.text()
     }
@@ -74,12 +74,12 @@ impl Sidecar {
         samples.sum()
     }
 
-    /// How many requests it has forwarded to their owners.
+    /// Number of requests that the sidecar has forwarded to their owners.
     pub async fn forwarded(&self) -> u64 {
         self.metric("requests_total", &["decision=\"forward\"", "from=\"client\""]).await
     }
 
-    /// How many requests ended because their client went away, as Engine.IO's do at every upgrade and end.
+    /// Number of requests that ended because their client went away, as Engine.IO's do at every upgrade and end.
     pub async fn aborted(&self) -> u64 {
         self.metric("failures_total", &["cause=\"client_gone\""]).await
     }
@@ -90,7 +90,7 @@ impl Sidecar {
         eventually(&what, async || self.shown_config().await["revision"] == revision).await;
     }
 
-    /// What `/config` shows.
+    /// Content of `/config`.
     pub async fn shown_config(&self) -> Value {
         let shown = ask(self.place.admin(), &get("/config")).await.text();
         serde_json::from_str(&shown).expect("/config is JSON")

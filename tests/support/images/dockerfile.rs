@@ -4,7 +4,7 @@
 //! ENTRYPOINT, ENV, WORKDIR and COPY, with line continuations and comments; anything else in
 //! the last stage is refused, so that nothing which changes the image goes unnoticed.
 
-/// What the last stage of a Dockerfile says.
+/// Content of the last stage of a Dockerfile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinalStage {
     /// The base image.
@@ -17,11 +17,11 @@ pub struct FinalStage {
     pub env: Vec<String>,
     /// `WORKDIR`.
     pub working_dir: String,
-    /// Where `COPY` puts things, sorted.
+    /// Destinations of `COPY`, sorted.
     pub copied: Vec<String>,
 }
 
-/// Why a Dockerfile cannot be compared.
+/// Reason why a Dockerfile cannot be compared.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Unreadable {
     /// There is no FROM.
@@ -61,7 +61,7 @@ pub fn final_stage(text: &str) -> Result<FinalStage, Unreadable> {
     Ok(stage)
 }
 
-/// Where the sources of one COPY end up. A destination that ends in `/` is a directory.
+/// Destinations of the sources of a COPY. A destination that ends in `/` is a directory.
 fn destinations(rest: &str) -> Result<Vec<String>, Unreadable> {
     let words: Vec<&str> = rest.split_whitespace().filter(|word| !word.starts_with("--")).collect();
     let Some((destination, sources)) = words.split_last().filter(|(_, sources)| !sources.is_empty()) else {

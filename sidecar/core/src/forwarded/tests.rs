@@ -12,7 +12,7 @@ fn passed(head: &str, forwarded: Forwarded<'_>) -> String {
     String::from_utf8(out).unwrap().replace("\r\n", "\n")
 }
 
-/// What a client may write to be believed.
+/// Fields that a client may write to be believed.
 const FORGED: &str = "X-Forwarded-For: 1.1.1.1\nx-forwarded-proto: https\nX-Forwarded-Host: evil\nX-Forwarded-Port: 1\n\
     X-Forwarded-Server: evil\nX-Forwarded-Prefix: /evil\nX-Forwarded-Ssl: on\nX-Forwarded-Protocol: ssl\nX-Forwarded: for=1\n\
     X-Real-IP: 1.1.1.1\nForwarded: for=1.1.1.1;proto=https\nTrue-Client-IP: 1.1.1.1\nX-Client-IP: 1.1.1.1\n\

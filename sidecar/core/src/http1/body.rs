@@ -14,7 +14,7 @@ pub enum Body {
     Length(u64),
     /// In a chunked body.
     Chunked(ChunkedBody),
-    /// It goes on until the connection ends.
+    /// The body goes on until the connection ends.
     UntilClose,
 }
 
@@ -82,7 +82,7 @@ impl Body {
         }
     }
 
-    /// As [`Self::follow`], but appends all that passes to `out` in any case, and returns how many of
+    /// Works like [`Self::follow`], but appends all that passes to `out` in any case, and returns how many of
     /// `bytes` belong to the body.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Body {
         Ok(own)
     }
 
-    /// As [`Self::follow`], but hands the content, without chunk framing, to `content`, and returns how
+    /// Works like [`Self::follow`], but hands the content, without chunk framing, to `content`, and returns how
     /// many of `bytes` belong to the body.
     ///
     /// # Errors

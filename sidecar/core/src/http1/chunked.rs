@@ -228,7 +228,7 @@ impl<'o> Passing<'o> {
     }
 }
 
-/// What a field value or an extension may hold: no control character but the tab.
+/// Reports whether a field value or an extension may hold this byte: no control character but the tab.
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= 0x20 && byte != 0x7f)
 }

@@ -1,13 +1,13 @@
-//! How long a body is: RFC 9112 section 6, without its leniencies.
+//! Length of a body: RFC 9112 section 6, without its leniencies.
 
 use super::{Header, Malformed};
 
-/// How the end of a body is found.
+/// Way to find the end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
     Empty,
-    /// This many bytes follow, at least one.
+    /// Number of bytes that follow, at least one.
     Length(u64),
     /// Chunks follow; see [`super::chunked`].
     Chunked,

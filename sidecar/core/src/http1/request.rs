@@ -9,7 +9,7 @@ use super::{Framing, Header, Malformed};
 /// A request's head, parsed and found unambiguous.
 #[derive(Debug)]
 pub struct RequestHead<'h, 'b> {
-    /// As sent: methods are case-sensitive.
+    /// Method as sent: methods are case-sensitive.
     pub method: &'b str,
     /// The request target, as sent (RFC 9112 section 3.2).
     pub target: &'b str,
@@ -19,7 +19,7 @@ pub struct RequestHead<'h, 'b> {
     pub raw: &'b [u8],
     /// All fields in order.
     pub headers: &'h [Header<'b>],
-    /// How the body ends; never [`Framing::UntilClose`].
+    /// Framing of the body; never [`Framing::UntilClose`].
     pub framing: Framing,
     /// The client will keep the connection open after the answer (RFC 9112 section 9.3).
     pub keep_alive: bool,

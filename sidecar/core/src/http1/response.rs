@@ -20,7 +20,7 @@ pub struct ResponseHead<'h, 'b> {
     pub raw: &'b [u8],
     /// All fields in order.
     pub headers: &'h [Header<'b>],
-    /// How the body ends.
+    /// Framing of the body.
     pub framing: Framing,
     /// The server will keep the connection open after this answer.
     pub keep_alive: bool,

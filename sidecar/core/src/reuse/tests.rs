@@ -88,7 +88,7 @@ struct Conn {
     answers: u32,
     since: u64,
     seen: u64,
-    /// When the server closes.
+    /// Moment at which the server closes.
     closes: u64,
 }
 
