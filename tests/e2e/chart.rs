@@ -4,6 +4,7 @@
 //! `UPDATE_GOLDEN=1 make chart` writes `chart/*.golden.*` anew, and the chart's copy of the generated
 //! definition; read the difference before you commit it.
 
+mod least_rights;
 mod lifecycle;
 mod policy;
 mod renders;

@@ -85,9 +85,6 @@ next to nothing: what it made goes with the SocketIoCluster that owns it.
 */}}
 {{- define "socketio-affinity.rules" -}}
 - apiGroups: [socketio-affinity.dev]
-  resources: [socketioclusters]
-  verbs: [get, list, watch, patch]
-- apiGroups: [socketio-affinity.dev]
   resources: [socketioclusters/status]
   verbs: [patch]
 - apiGroups: [apps]
@@ -95,7 +92,7 @@ next to nothing: what it made goes with the SocketIoCluster that owns it.
   verbs: [get, list, watch, patch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]

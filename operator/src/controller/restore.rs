@@ -16,6 +16,7 @@ use super::context::Context;
 use super::error::Error;
 use super::finalizer::remove_finalizer;
 use super::observed::Observed;
+use crate::client::explain;
 
 /// The outcome of the writes of a step.
 #[derive(Debug, Default)]
@@ -90,8 +91,13 @@ pub(crate) async fn delete_own(
 /// to read that, while the finalizer would hold the namespace up. Where this cannot be read, it is not so.
 pub(crate) async fn namespace_is_going(cluster: &Cluster, context: &Context) -> bool {
     let namespaces: Api<Namespace> = Api::all(context.client.clone());
-    let read = namespaces.get(&cluster.namespace).await;
-    read.is_ok_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+    match namespaces.get(&cluster.namespace).await {
+        Ok(namespace) => namespace.metadata.deletion_timestamp.is_some(),
+        Err(error) => {
+            tracing::warn!(error = explain(&error), "cannot read whether the namespace is being deleted");
+            false
+        }
+    }
 }
 
 /// Whether the operator's own Secret for this object is there: for a pass that reads nothing else.
