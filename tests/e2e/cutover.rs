@@ -45,9 +45,17 @@ pub(crate) fn assert_works(chat: &Chat, seconds: u32) {
     );
 }
 
+/// The namespace of the chat enforces the restricted Pod Security Standard, so injected pods comply with it.
+fn assert_enforces_restricted() {
+    let labels = Kubectl::json(&["get", "namespace", "chat"]).unwrap()["metadata"]["labels"].clone();
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+    assert_eq!(labels["pod-security.kubernetes.io/enforce-version"], "latest");
+}
+
 #[test]
 fn a_deployment_under_load_is_cut_over_with_no_more_refusals_than_a_restart_and_given_back() {
     let chat = Chat::deploy(Variant::Without).unwrap();
+    assert_enforces_restricted();
 
     let load = carried_load(&chat, &["--transport", "websocket"]);
     Kubectl::run(&["rollout", "restart", "deployment", chat.name()]).unwrap();
