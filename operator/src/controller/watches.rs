@@ -9,12 +9,13 @@ mod seen;
 
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{Controller, watcher};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 
 use super::condition::Reason;
@@ -49,10 +50,8 @@ pub(super) fn controller(
     };
     let ours = Arc::new(OurIngresses::default());
     let ingress = {
-        let (store, ours) = (store.clone(), ours.clone());
+        let store = store.clone();
         move |ingress: Seen<Ingress>| {
-            // First: the pass looks there.
-            ours.note(&ingress);
             let (name, namespace) = (ingress.name_any(), ingress.namespace().unwrap_or_default());
             find(&store, &namespace, |cluster| {
                 names::own_ingress(cluster) == name || names::ingress(cluster).as_deref() == Some(&name)
@@ -74,6 +73,13 @@ pub(super) fn controller(
         }
     };
     let any = watcher::Config::default();
+    let ingresses = {
+        let ours = ours.clone();
+        watcher(metadata::<Ingress>(client, namespace), any.clone())
+            // Before the event starts a reconcile, which looks there.
+            .inspect_ok(move |event| ours.follow(event))
+            .touched_objects()
+    };
     let clusters = clusters
         .watches(
             metadata::<Deployment>(client, namespace),
@@ -91,7 +97,7 @@ pub(super) fn controller(
             by_name(workload(WorkloadKind::DaemonSet)),
         )
         .watches(metadata::<Service>(client, namespace), any.clone(), by_name(service))
-        .watches(metadata::<Ingress>(client, namespace), any.clone(), ingress)
+        .watches_stream(ingresses, ingress)
         .watches(Api::<Seen<IngressClass>>::all(client.clone()), any.clone(), class)
         // Once more, since the controller's own watch makes passes of the object itself only.
         .watches(metadata::<SocketIoCluster>(client, namespace), any.clone(), rival)
