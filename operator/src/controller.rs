@@ -22,6 +22,7 @@ mod contest;
 mod context;
 mod credentials;
 mod dereference;
+mod desired_config;
 mod drift;
 mod edge;
 mod error;

@@ -9,10 +9,10 @@ use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::Value;
 
 use super::cluster::Cluster;
+use super::desired_config::desired_config;
 use super::error::Error;
-use super::front;
+use super::observed::Observed;
 use super::observed::workload::Workload;
-use super::observed::{Observed, sidecar_secret as in_secret};
 use super::plan::{Asks, Plan, Route};
 use super::validate::{ClientService, Edge, EdgeIngress, Validated};
 use crate::crd::v1alpha1::Step;
@@ -180,17 +180,10 @@ pub(crate) fn build_secret(
     step: Step,
     credentials: &Credentials,
 ) -> Result<(Secret, String), Error> {
-    let before = observed.sidecar_secret.as_ref();
-    let forwarded_for = front::decide_forwarded_for(
-        cluster,
-        observed.client_service.as_ref(),
-        before.and_then(in_secret::config_of).as_ref(),
-    );
-    let mode = before.and_then(in_secret::mode_of);
-    let config =
-        sidecar_secret::build_config(cluster, forwarded_for, step.sessions(&cluster.spec.drain), mode);
-    sidecar_secret::build_sidecar_secret(cluster, config, credentials.files())
-        .map_err(Error::unreadable("the sidecars' configuration"))
+    let config = desired_config(cluster, observed, step, credentials)?;
+    let secret = sidecar_secret::build_sidecar_secret(cluster, &config, credentials.files())
+        .map_err(Error::unreadable("the sidecars' configuration"))?;
+    Ok((secret, config.revision))
 }
 
 /// Whether something of this object is left in the workload's template: the label, or a container that

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::controller::build;
 use crate::controller::cluster::Cluster;
+use crate::controller::desired_config::desired_config;
 use crate::controller::error::Error;
 use crate::controller::observed::{Observed, sidecar_secret};
 use crate::crd::v1alpha1::Step;
@@ -57,8 +57,8 @@ fn have_followed(cluster: &Cluster, observed: &Observed, kept: &Credentials) -> 
     if status.step != Some(Step::Programmed) {
         return Ok(false);
     }
-    let (_, revision) = build::build_secret(cluster, observed, Step::Programmed, kept)?;
-    Ok(status.applied_revision == Some(revision))
+    let config = desired_config(cluster, observed, Step::Programmed, kept)?;
+    Ok(status.applied_revision == Some(config.revision))
 }
 
 #[cfg(test)]

@@ -1,16 +1,6 @@
 //! The steps by which traffic comes to the sidecars, and goes from them. Pure.
 //!
-//! | step | the sidecar is in the template | the Service leads to | tags | goes on when |
-//! | --- | --- | --- | --- | --- |
-//! | Injecting | yes | the application | none | every ready pod has a ready sidecar |
-//! | Settling | yes | the sidecars | as before: at first none | the endpoints agree, and [`SETTLE`] has passed |
-//! | Programmed | yes | the sidecars | as the spec says | deletion |
-//! | Untagging | yes | the sidecars | no new ones | every ready pod has applied that |
-//! | Draining | yes | the sidecars | no new ones | `drain.deadlineSeconds` have passed |
-//! | Closing | yes | the sidecars | no new ones, sessions are closed | every ready pod has applied that |
-//! | Emptying | yes | the sidecars | the same | `drain.windowSeconds` have passed |
-//! | RoutingBack | yes | the application | the same | [`SETTLE`] has passed |
-//! | Uninjecting | no | the application | – | no pod has the sidecar; then the object is released |
+//! [`steps`] has the table of steps.
 //!
 //! # Invariants
 //! - The Service leads to the sidecars only while the template has them and every ready pod did; so
@@ -23,12 +13,16 @@
 //! - Every wait of a deletion for others has a limit, [`PATIENCE`]. What has none is taking the sidecar out of
 //!   the template: pods that are made of it would hang without what goes with the object.
 
+pub(crate) mod steps;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::condition::list;
-use crate::crd::v1alpha1::{Drain, Mode, SocketIoClusterStatus, Step};
+use crate::crd::v1alpha1::{Drain, SocketIoClusterStatus, Step};
+pub(crate) use steps::{Asks, Route};
+use steps::{PODS_FOLLOW, Takes};
 
 /// How long endpoints may take to be known everywhere: kube-proxy and edges follow them within seconds.
 pub(crate) const SETTLE: Duration = Duration::from_secs(15);
@@ -40,10 +34,6 @@ const SOON: Duration = Duration::from_secs(2);
 const KUBELET: Duration = Duration::from_secs(120);
 /// How soon to look again while something is waited for that would be seen anyway.
 const LATER: Duration = Duration::from_secs(10);
-/// What is waited for once a new configuration was written.
-const PODS_FOLLOW: &str =
-    "every pod to apply the newest configuration, which kubelet brings within two minutes";
-
 /// What was recorded, and what is seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Situation {
@@ -106,79 +96,6 @@ impl Plan {
     }
 }
 
-/// What the sidecars are told of sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sessions {
-    /// What they were told before; at first to give out no tags.
-    AsBefore,
-    /// What the spec says.
-    AsSpecified,
-    /// To give out no tags.
-    Untagged,
-    /// To close what there is over so many seconds.
-    CloseOver(u32),
-}
-
-/// Where the client Service leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
-    /// To the application, as without us.
-    Application,
-    /// To the sidecars of the pods that have them.
-    Sidecars,
-}
-
-/// What a step asks for.
-pub(crate) trait Asks {
-    /// The sidecar is in the pod template.
-    fn injects(self) -> bool;
-    /// Where the Service leads.
-    fn route(self) -> Route;
-    /// What the sidecars are told.
-    fn sessions(self, drain: &Drain) -> Sessions;
-}
-
-impl Asks for Step {
-    fn injects(self) -> bool {
-        self != Self::Uninjecting
-    }
-
-    fn route(self) -> Route {
-        match self {
-            Self::Injecting | Self::RoutingBack | Self::Uninjecting => Route::Application,
-            Self::Settling
-            | Self::Programmed
-            | Self::Untagging
-            | Self::Draining
-            | Self::Closing
-            | Self::Emptying => Route::Sidecars,
-        }
-    }
-
-    fn sessions(self, drain: &Drain) -> Sessions {
-        match self {
-            Self::Settling => Sessions::AsBefore,
-            Self::Programmed => Sessions::AsSpecified,
-            Self::Injecting | Self::Untagging | Self::Draining => Sessions::Untagged,
-            Self::Closing | Self::Emptying | Self::RoutingBack | Self::Uninjecting => {
-                Sessions::CloseOver(drain.window_seconds)
-            }
-        }
-    }
-}
-
-impl Sessions {
-    /// The mode that the sidecars are told, and over how many seconds they close sessions.
-    pub(crate) fn told(self, specified: Mode, before: Option<Mode>) -> (Mode, Option<u32>) {
-        match self {
-            Self::AsBefore => (before.unwrap_or(Mode::Off), None),
-            Self::AsSpecified => (specified, None),
-            Self::Untagged => (Mode::Off, None),
-            Self::CloseOver(seconds) => (Mode::Off, Some(seconds)),
-        }
-    }
-}
-
 impl Situation {
     /// The step that is under way: the recorded one, or the one that what is seen amounts to.
     pub(crate) fn current(&self) -> Step {
@@ -193,13 +110,11 @@ impl Situation {
 
     /// How long a step takes where nothing fails and nobody lags.
     fn own_wait(&self, step: Step) -> Duration {
-        match step {
-            Step::Draining => Duration::from_secs(self.drain.deadline_seconds.into()),
-            Step::Emptying => Duration::from_secs(self.drain.window_seconds.into()),
-            Step::Settling | Step::RoutingBack => SETTLE,
-            Step::Injecting | Step::Programmed | Step::Untagging | Step::Closing | Step::Uninjecting => {
-                Duration::ZERO
-            }
+        match step.row().takes {
+            Takes::Nothing => Duration::ZERO,
+            Takes::Settle => SETTLE,
+            Takes::Deadline => Duration::from_secs(self.drain.deadline_seconds.into()),
+            Takes::Window => Duration::from_secs(self.drain.window_seconds.into()),
         }
     }
 
@@ -276,7 +191,7 @@ fn next_of_deletion(seen: &Situation, current: Step) -> Step {
 
 /// A step that begins now: what it asks for is yet to be applied.
 fn enter(step: Step) -> Plan {
-    Plan { waits_for: Some(beginning(step).to_owned()), ..Plan::of(step) }
+    Plan { waits_for: Some(step.row().begins_with.to_owned()), ..Plan::of(step) }
 }
 
 /// A step that goes on.
@@ -310,11 +225,11 @@ fn stay(seen: &Situation, step: Step) -> Plan {
         }
         Step::Emptying => {
             plan.again = when_over;
-            Some(beginning(step).to_owned())
+            Some(step.row().begins_with.to_owned())
         }
         Step::Settling | Step::RoutingBack => {
             plan.again = when_over;
-            Some(beginning(step).to_owned())
+            Some(step.row().begins_with.to_owned())
         }
         Step::Uninjecting => {
             plan.release = !seen.left_in_template && (seen.injected == 0 || seen.waited(PATIENCE));
@@ -335,20 +250,6 @@ fn pods_to_come(seen: &Situation) -> String {
     match &seen.unready {
         Some(unready) => format!("{old}; {unready}"),
         None => old,
-    }
-}
-
-fn beginning(step: Step) -> &'static str {
-    match step {
-        Step::Injecting => "pods with the sidecar",
-        Step::Settling => "the Service's new endpoints to be known everywhere",
-        Step::Programmed => PODS_FOLLOW,
-        Step::Untagging => "every pod to give out no more tags",
-        Step::Draining => "sessions that are known by their tag",
-        Step::Closing => "every pod to begin closing sessions",
-        Step::Emptying => "the sessions that are left to be closed, one after the other",
-        Step::RoutingBack => "the Service's old endpoints to be known everywhere",
-        Step::Uninjecting => "pods without the sidecar",
     }
 }
 

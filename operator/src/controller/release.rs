@@ -16,6 +16,7 @@ use super::finalizer::remove_finalizer;
 use super::names;
 use super::next_resync::next_resync;
 use super::patch_status::{patch_status, publish};
+use super::plan::Asks;
 use super::restore::{self, restore};
 use super::situation::plan;
 use super::status::progress::progress;
@@ -61,7 +62,7 @@ pub(super) async fn release(cluster: &Cluster, context: &Context, now: Timestamp
         return Ok(Action::await_change());
     }
     let waits_for = plan.waits_for.clone().unwrap_or_default();
-    let summary = Summary::Waiting(plan.step.into(), format!("being deleted; waits for {waits_for}"));
+    let summary = Summary::Waiting(plan.step.reason(), format!("being deleted; waits for {waits_for}"));
     let status = progress(cluster, &observed, &plan, &restored.revision, Timestamp::now());
     let status = conclude(&before, status, cluster.metadata.generation, Vec::new(), &summary, now);
     patch_status(cluster, &status, context).await?;

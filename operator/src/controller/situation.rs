@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::build;
 use super::cluster::Cluster;
+use super::desired_config::desired_config;
 use super::error::Error;
 use super::observed::workload::Workload;
 use super::observed::{Observed, reports, service};
@@ -47,8 +48,9 @@ pub(crate) fn plan(
         now,
     };
     if reports::are_of_interest(cluster) {
-        let (_, revision) = build::build_secret(cluster, observed, situation.current(), credentials)?;
-        situation.lagging = reports::lagging(&observed.pods.with_sidecar, &observed.reports, &revision);
+        let config = desired_config(cluster, observed, situation.current(), credentials)?;
+        situation.lagging =
+            reports::lagging(&observed.pods.with_sidecar, &observed.reports, &config.revision);
     }
     Ok(decide(&situation))
 }

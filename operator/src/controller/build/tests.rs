@@ -115,7 +115,8 @@ fn a_missing_load_balancer_lets_no_client_name_itself() {
     let credentials = credentials();
     let forwarded_for = |observed: &Observed| {
         let (secret, _) = build_secret(&theirs(), observed, Step::Programmed, &credentials).unwrap();
-        let forwarded_for = in_secret::config_of(&secret).unwrap().forwarded_for;
+        let forwarded_for =
+            crate::controller::observed::sidecar_secret::config_of(&secret).unwrap().forwarded_for;
         (secret, forwarded_for)
     };
     let mut balancer = observed(true);

@@ -9,7 +9,6 @@ mod table;
 use std::time::Duration;
 
 use super::ConditionType;
-use crate::crd::v1alpha1::Step;
 pub(crate) use table::Reason;
 
 /// The kind of news that a reason brings, which is also its section of the page.
@@ -135,22 +134,5 @@ impl Reason {
     /// Time until the next attempt. `None`: the next resync.
     pub(crate) fn retry(self) -> Option<Duration> {
         self.row().retry.map(Duration::from_secs)
-    }
-}
-
-impl From<Step> for Reason {
-    /// The reason of Ready while a step is under way.
-    fn from(step: Step) -> Self {
-        match step {
-            Step::Injecting => Self::Injecting,
-            Step::Settling => Self::Settling,
-            Step::Programmed => Self::Applying,
-            Step::Untagging => Self::Untagging,
-            Step::Draining => Self::Draining,
-            Step::Closing => Self::Closing,
-            Step::Emptying => Self::Emptying,
-            Step::RoutingBack => Self::RoutingBack,
-            Step::Uninjecting => Self::Uninjecting,
-        }
     }
 }

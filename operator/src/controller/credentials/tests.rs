@@ -4,6 +4,7 @@ use k8s_openapi::ByteString;
 use socketio_sidecar_core::config::{CA_FILE, CERTIFICATE_FILE, TAG_KEYS_FILE};
 
 use super::*;
+use crate::controller::build;
 use crate::controller::fixtures::cluster;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::controller::fixtures::cluster;
+use crate::crd::v1alpha1::{Mode, SocketIoClusterSpec};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -25,6 +27,11 @@ fn seen(step: Option<Step>) -> Situation {
         drain: Drain { deadline_seconds: 60, window_seconds: 30 },
         now: at(0),
     }
+}
+
+fn spec(mode: Mode) -> SocketIoClusterSpec {
+    let spec = cluster().spec.clone();
+    SocketIoClusterSpec { mode, drain: seen(None).drain, ..spec }
 }
 
 fn pods(count: usize) -> Vec<String> {
@@ -94,10 +101,7 @@ fn a_lost_record_does_not_take_traffic_or_tags_away() {
     let situation = Situation { routed: true, ..seen(None) };
     let plan = decide(&situation);
     assert_eq!(plan.step.route(), Route::Sidecars);
-    assert_eq!(
-        plan.step.sessions(&situation.drain).told(Mode::Off, Some(Mode::Enforce)),
-        (Mode::Enforce, None)
-    );
+    assert_eq!(plan.step.sessions().told(&spec(Mode::Off), Some(Mode::Enforce)), (Mode::Enforce, None));
 }
 
 #[test]
@@ -211,7 +215,7 @@ impl World {
         }
         let situation = self.situation();
         let plan = decide(&situation);
-        let told = plan.step.sessions(&situation.drain).told(Mode::Enforce, Some(self.told.0));
+        let told = plan.step.sessions().told(&spec(Mode::Enforce), Some(self.told.0));
         let mut left = writes;
         let mut write = |does: &mut dyn FnMut()| {
             if left > 0 {

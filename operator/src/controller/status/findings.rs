@@ -161,7 +161,7 @@ pub(crate) fn summarize(cluster: &Cluster, findings: &[Finding], plan: &Plan) ->
     match (failure, &plan.waits_for) {
         // While pods are replaced one by one, that some have no sidecar yet is no failure.
         (Some((reason, message)), _) if !reason.is_progress() => Summary::Failed(reason, message),
-        (_, Some(waits_for)) => Summary::Waiting(plan.step.into(), format!("waits for {waits_for}")),
+        (_, Some(waits_for)) => Summary::Waiting(plan.step.reason(), format!("waits for {waits_for}")),
         (Some((reason, message)), None) => Summary::Waiting(reason, message),
         (None, None) => Summary::Ready(match cluster.spec.mode {
             Mode::Enforce => {

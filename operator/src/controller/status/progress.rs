@@ -29,7 +29,7 @@ pub(crate) fn progress(
         None => format!("Service {}", cluster.client_service),
     });
     let before = observed.sidecar_secret.as_ref().and_then(sidecar_secret::mode_of);
-    let (mode, _) = plan.step.sessions(&cluster.spec.drain).told(cluster.spec.mode, before);
+    let (mode, _) = plan.step.sessions().told(&cluster.spec, before);
     status.mode = Some(mode);
     let same = status.revision.as_deref() == Some(revision);
     let all = !observed.pods.with_sidecar.is_empty()

@@ -1,0 +1,145 @@
+//! The table of steps: what each asks for, how long it takes, and what is said of it. Pure.
+//!
+//! | step | the sidecar is in the template | the Service leads to | tags | goes on when |
+//! | --- | --- | --- | --- | --- |
+//! | Injecting | yes | the application | none | every ready pod has a ready sidecar |
+//! | Settling | yes | the sidecars | as before: at first none | the endpoints agree, and [`SETTLE`](super::SETTLE) has passed |
+//! | Programmed | yes | the sidecars | as the spec says | deletion |
+//! | Untagging | yes | the sidecars | no new ones | every ready pod has applied that |
+//! | Draining | yes | the sidecars | no new ones | `drain.deadlineSeconds` have passed |
+//! | Closing | yes | the sidecars | no new ones, sessions are closed | every ready pod has applied that |
+//! | Emptying | yes | the sidecars | the same | `drain.windowSeconds` have passed |
+//! | RoutingBack | yes | the application | the same | [`SETTLE`](super::SETTLE) has passed |
+//! | Uninjecting | no | the application | – | no pod has the sidecar; then the object is released |
+
+use crate::controller::condition::Reason;
+use crate::crd::v1alpha1::{Mode, SocketIoClusterSpec, Step};
+
+/// What is waited for once a new configuration was written.
+pub(super) const PODS_FOLLOW: &str =
+    "every pod to apply the newest configuration, which kubelet brings within two minutes";
+
+/// What the sidecars are told of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    /// What they were told before; at first to give out no tags.
+    AsBefore,
+    /// What the spec says.
+    AsSpecified,
+    /// To give out no tags.
+    Untagged,
+    /// To close what there is over `drain.windowSeconds`.
+    Close,
+}
+
+/// Where the client Service leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To the application, as without us.
+    Application,
+    /// To the sidecars of the pods that have them.
+    Sidecars,
+}
+
+/// The time that a step takes where nothing fails and nobody lags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// The step ends as soon as everybody has followed.
+    Nothing,
+    /// [`SETTLE`](super::SETTLE).
+    Settle,
+    /// `drain.deadlineSeconds`.
+    Deadline,
+    /// `drain.windowSeconds`.
+    Window,
+}
+
+/// One row of the table.
+pub(super) struct Row {
+    /// The sidecar is in the pod template.
+    injects: bool,
+    /// The target of the client Service.
+    route: Route,
+    /// The orders to the sidecars about sessions.
+    sessions: Sessions,
+    /// The time that the step takes.
+    pub(super) takes: Takes,
+    /// The reason of Ready while the step is under way.
+    reason: Reason,
+    /// The sentence after "waits for" when the step begins.
+    pub(super) begins_with: &'static str,
+}
+
+/// What a step asks for.
+pub(crate) trait Asks {
+    /// The sidecar is in the pod template.
+    fn injects(self) -> bool;
+    /// Where the Service leads.
+    fn route(self) -> Route;
+    /// What the sidecars are told.
+    fn sessions(self) -> Sessions;
+    /// The reason of Ready while the step is under way.
+    fn reason(self) -> Reason;
+}
+
+impl Step {
+    /// The row of the step.
+    pub(super) fn row(self) -> Row {
+        use Route::{Application, Sidecars};
+        use Sessions::{AsBefore, AsSpecified, Close, Untagged};
+        use Takes::{Deadline, Nothing, Settle, Window};
+
+        #[rustfmt::skip]
+        let (injects, route, sessions, takes, reason, begins_with) = match self {
+            Self::Injecting => (true, Application, Untagged, Nothing, Reason::Injecting,
+                "pods with the sidecar"),
+            Self::Settling => (true, Sidecars, AsBefore, Settle, Reason::Settling,
+                "the Service's new endpoints to be known everywhere"),
+            Self::Programmed => (true, Sidecars, AsSpecified, Nothing, Reason::Applying,
+                PODS_FOLLOW),
+            Self::Untagging => (true, Sidecars, Untagged, Nothing, Reason::Untagging,
+                "every pod to give out no more tags"),
+            Self::Draining => (true, Sidecars, Untagged, Deadline, Reason::Draining,
+                "sessions that are known by their tag"),
+            Self::Closing => (true, Sidecars, Close, Nothing, Reason::Closing,
+                "every pod to begin closing sessions"),
+            Self::Emptying => (true, Sidecars, Close, Window, Reason::Emptying,
+                "the sessions that are left to be closed, one after the other"),
+            Self::RoutingBack => (true, Application, Close, Settle, Reason::RoutingBack,
+                "the Service's old endpoints to be known everywhere"),
+            Self::Uninjecting => (false, Application, Close, Nothing, Reason::Uninjecting,
+                "pods without the sidecar"),
+        };
+        Row { injects, route, sessions, takes, reason, begins_with }
+    }
+}
+
+impl Asks for Step {
+    fn injects(self) -> bool {
+        self.row().injects
+    }
+
+    fn route(self) -> Route {
+        self.row().route
+    }
+
+    fn sessions(self) -> Sessions {
+        self.row().sessions
+    }
+
+    fn reason(self) -> Reason {
+        self.row().reason
+    }
+}
+
+impl Sessions {
+    /// The mode that the sidecars are told, and over how many seconds they close sessions.
+    pub(crate) fn told(self, spec: &SocketIoClusterSpec, before: Option<Mode>) -> (Mode, Option<u32>) {
+        match self {
+            Self::AsBefore => (before.unwrap_or(Mode::Off), None),
+            Self::AsSpecified => (spec.mode, None),
+            Self::Untagged => (Mode::Off, None),
+            Self::Close => (Mode::Off, Some(spec.drain.window_seconds)),
+        }
+    }
+}
