@@ -40,6 +40,10 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     /// Whatever makes the head or its framing ambiguous; see [`Malformed`]. The answer is 400, and
     /// the connection closes, since where the next request starts is not known.
     pub fn parse(head: &'b [u8], slots: &'h mut [MaybeUninit<Header<'b>>]) -> Result<Self, Malformed> {
+        // httparse skips any number of empty lines.
+        if head.starts_with(b"\r") {
+            return Err(Malformed::Syntax);
+        }
         let mut parsed = httparse::Request::new(&mut []);
         let status = httparse::ParserConfig::default()
             .parse_request_with_uninit_headers(&mut parsed, head, slots)
