@@ -80,7 +80,7 @@ pub struct RunArgs {
     admin_listen: Option<SocketAddr>,
 
     /// Most connections for requests that are open from clients, and as many again from peers. At the limit
-    /// the connection that has been idle longest is closed. An idle one takes some 7 KiB. One that does not
+    /// the connection that has been idle longest is closed. An idle one takes some 2 KiB. One that does not
     /// take a large answer takes some 250 KiB, of which 200 in the kernel; --max-buffered bounds their sum.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -106,11 +106,13 @@ impl Shutdown {
     /// Runs `connection` as a task of its own, until it ends or the last stage ends it.
     pub(crate) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
         let mut listening = self.listen();
+        // Boxed: the task would have room for it twice.
+        let mut connection = Box::pin(connection);
         self.tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = listening.reached(Stage::Ended) => {}
-                () = connection => {}
+                () = &mut connection => {}
             }
         });
     }

@@ -151,8 +151,8 @@ impl<'c> Exchange<'c> {
     }
 
     /// Runs the exchange to its end.
-    pub(super) async fn run(mut self) -> Result<Outcome, Failure> {
-        poll_fn(|cx| self.poll(cx)).await
+    pub(super) fn run(mut self) -> impl Future<Output = Result<Outcome, Failure>> {
+        poll_fn(move |cx| self.poll(cx))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {

@@ -122,29 +122,33 @@ async fn accept_clients(proxy: &Arc<Proxy>, socket: &TcpListener) {
     }
 }
 
-async fn greet_client(
+/// Serves a client. No `async fn`, which would have room for its arguments twice.
+#[allow(clippy::manual_async_fn, reason = "see above")]
+fn greet_client(
     proxy: Arc<Proxy>,
     stream: TcpStream,
     peer: SocketAddr,
     (place, mut held): (Place, Held),
-) {
-    if tune(&stream, proxy.timeouts.stall).is_err() {
-        // It has ended already.
-        return;
+) -> impl Future<Output = ()> {
+    async move {
+        if tune(&stream, proxy.timeouts.stall).is_err() {
+            // It has ended already.
+            return;
+        }
+        let mut client = Conn::new(Stream::Tcp(stream));
+        let origin = tokio::select! {
+            biased;
+            origin = origin_of(&proxy, &mut client, peer) => origin,
+            () = place.asked() => None,
+        };
+        let Some(origin) = origin else { return };
+        if origin.peer != peer {
+            // A load balancer speaks for this source, which is known only now.
+            let Ok(ticket) = admit_connection(&proxy, origin.peer.ip()) else { return };
+            held.ticket = ticket;
+        }
+        serve(proxy, client, origin, place, held).await;
     }
-    let mut client = Conn::new(Stream::Tcp(stream));
-    let origin = tokio::select! {
-        biased;
-        origin = origin_of(&proxy, &mut client, peer) => origin,
-        () = place.asked() => None,
-    };
-    let Some(origin) = origin else { return };
-    if origin.peer != peer {
-        // A load balancer speaks for this source, which is known only now.
-        let Ok(ticket) = admit_connection(&proxy, origin.peer.ip()) else { return };
-        held.ticket = ticket;
-    }
-    serve(proxy, client, origin, place, held).await;
 }
 
 async fn accept_peers(proxy: &Arc<Proxy>, socket: &TcpListener) {
@@ -159,42 +163,53 @@ async fn accept_peers(proxy: &Arc<Proxy>, socket: &TcpListener) {
 
 /// Serves whoever proves within [`HANDSHAKE_TIMEOUT`] to be a peer.
 async fn greet_peer(proxy: Arc<Proxy>, stream: TcpStream, peer: SocketAddr, handshake: Place) {
-    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-    if tune(&stream, proxy.timeouts.stall).is_err() {
-        return;
+    // Boxed, since the space is needed for a moment only.
+    if let Some((peer_conn, place, held)) = Box::pin(admit_peer(&proxy, stream, peer, handshake)).await {
+        serve(proxy, peer_conn, Origin::of_sidecar(peer), place, held).await;
     }
+}
+
+/// Shakes hands with a peer, and waits for its place. `None`: the connection is to be closed.
+async fn admit_peer(
+    proxy: &Proxy,
+    stream: TcpStream,
+    peer: SocketAddr,
+    handshake: Place,
+) -> Option<(Conn, Place, Held)> {
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+    tune(&stream, proxy.timeouts.stall).ok()?;
     let accept = async {
-        // Boxed, since the space is needed for a moment only.
-        let hello = Box::pin(LazyConfigAcceptor::new(Acceptor::default(), stream)).await?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         // To close it now could lose a request: a TLS 1.3 client sends one before it knows that it is accepted.
         handshake.begin(Instant::now());
         let config = proxy.source.applied().tls.server.clone();
-        Box::pin(hello.into_stream(config)).await
+        hello.into_stream(config).await
     };
     let accepted = tokio::select! {
         biased;
         accepted = timeout_at(deadline, accept) => accepted,
-        () = handshake.asked() => return,
+        () = handshake.asked() => return None,
     };
     let stream = match accepted {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             proxy.metrics.count_failure("peer_tls");
             tracing::debug!(%peer, %error, "refused a connection on the peer port");
-            return;
+            return None;
         }
-        Err(_) => return proxy.metrics.count_failure("peer_tls"),
+        Err(_) => {
+            proxy.metrics.count_failure("peer_tls");
+            return None;
+        }
     };
     // Held until the connection has its own place, so that few search for one, and the limits count their descriptors.
     handshake.work();
     proxy.peers.note_heard(peer.ip());
-    let Ok((place, held)) = timeout_at(deadline, enter(&proxy, Side::Peer, peer, None)).await else {
+    let Ok((place, held)) = timeout_at(deadline, enter(proxy, Side::Peer, peer, None)).await else {
         proxy.metrics.refused.with_label_values(&["peer_limit"]).inc();
-        return;
+        return None;
     };
-    drop(handshake);
-    let stream = Stream::Tls(Box::new(stream.into()));
-    serve(proxy, Conn::new(stream), Origin::of_sidecar(peer), place, held).await;
+    Some((Conn::new(Stream::Tls(Box::new(stream.into()))), place, held))
 }
 
 /// Waits for a place.
@@ -223,5 +238,23 @@ impl Door {
                  --max-connections (sidecar.maxConnections of a SocketIoCluster) or add pods"
             );
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Size of the future that `make` returns.
+    pub(in crate::proxy) fn size_of_future<A, F: Future>(_make: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_keeps_no_room_for_a_request() {
+        let client = size_of_future(|(proxy, stream, peer, held)| greet_client(proxy, stream, peer, held));
+        let peer = size_of_future(|(proxy, stream, peer, place)| greet_peer(proxy, stream, peer, place));
+        assert!(client <= 1024, "{client}");
+        assert!(peer <= 1024, "{peer}");
     }
 }

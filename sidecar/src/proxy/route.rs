@@ -63,6 +63,11 @@ impl Proxy {
                 return Ok(conn);
             }
         }
+        // Boxed, since most requests need no room for it.
+        Box::pin(self.connect_anew(way, applied)).await
+    }
+
+    async fn connect_anew(&self, way: Way, applied: &Arc<Applied>) -> Result<UpstreamConn, NoWay> {
         match way {
             Way::App => self.app.connect().await.map_err(|error| {
                 let refusal =

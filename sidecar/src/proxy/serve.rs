@@ -18,6 +18,7 @@ use super::listen::Held;
 use super::refusal::{Asker, Refusal};
 use super::request::Request;
 use super::route::{NoWay, Way};
+use super::session::Session;
 use super::source_limit::admit_request;
 use super::tunnel::Tunnel;
 use super::websocket::WebSocket;
@@ -44,75 +45,72 @@ enum Next {
     Close,
     /// It breaks, so that nobody takes half an answer for a whole one.
     Abort,
-    Tunnel(Conn, Messages, Way, Option<OwnedSemaphorePermit>),
+    Tunnel(Box<Upgraded>),
+    Refuse(Refusal, Asker),
+}
+
+/// A connection onward that now carries WebSocket frames.
+struct Upgraded {
+    onward: Conn,
+    messages: Messages,
+    way: Way,
+    session: Option<Session>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Serves `client` until it ends. What is `held` goes with the connection, into the tunnel too; its `place` does not.
-pub(super) async fn serve(proxy: Arc<Proxy>, mut client: Conn, origin: Origin, place: Place, mut held: Held) {
-    poll_fn(|cx| {
-        place.listen(cx);
-        Poll::Ready(())
-    })
-    .await;
-    // Both are kept from request to request: to arm them anew would cost each one more than its parsing.
-    let mut closing = pin!(proxy.shutdown.reached(Stage::Closing));
-    // A new connection has no reason to be silent.
-    let mut deadline = Deadline::new(Instant::now() + proxy.timeouts.head);
-    loop {
-        let read = read_head(&proxy, &mut client, (&origin, &place), &mut deadline, closing.as_mut());
-        let end = match read.await {
-            Ok(end) => end,
-            Err(NoHead::Quiet) => return,
-            Err(NoHead::Refused(refusal)) => {
-                return refuse(&proxy, client, (&origin, &place), refusal, &Asker::default()).await;
-            }
-        };
-        place.work();
-        let applied = proxy.source.applied();
-        let prepared =
-            Request::prepare(&client.inbox()[..end], &origin, &applied, &proxy.metrics, &proxy.heads);
-        let admitted = admit_request(&proxy, &client.inbox()[..end], &origin, &applied);
-        client.take(end);
-        let mut request = match prepared {
-            Ok(request) => request,
-            Err(why) => {
-                let refusal = Refusal::Malformed(why);
-                return refuse(&proxy, client, (&origin, &place), refusal, &Asker::default()).await;
-            }
-        };
-        let (asker, session) = (std::mem::take(&mut request.asker), request.session);
-        let is_counted = match admitted {
-            Ok(ticket) => {
-                let is_counted = ticket.is_some();
-                held.ticket = ticket.or(held.ticket);
-                is_counted
-            }
-            Err(refusal) => return refuse(&proxy, client, (&origin, &place), refusal, &asker).await,
-        };
-        let next = match request.way {
-            Ok(way) => answer(&proxy, &mut client, request, way, (&applied, origin.side)).await,
-            Err(rejection) => Err(Refusal::Rejected(rejection)),
-        };
-        match next {
-            Ok(Next::Request(since)) => {
-                if is_counted {
-                    held.ticket = None;
+///
+/// Thousands of connections are idle at once. So this is no `async fn`, which would have room for its arguments
+/// twice, and what an idle connection does not need is boxed.
+#[allow(clippy::manual_async_fn, reason = "see above")]
+pub(super) fn serve(
+    proxy: Arc<Proxy>,
+    mut client: Conn,
+    origin: Origin,
+    place: Place,
+    mut held: Held,
+) -> impl Future<Output = ()> {
+    async move {
+        poll_fn(|cx| {
+            place.listen(cx);
+            Poll::Ready(())
+        })
+        .await;
+        // Both are kept from request to request: to arm them anew would cost each one more than its parsing.
+        let mut closing = pin!(proxy.shutdown.reached(Stage::Closing));
+        // A new connection has no reason to be silent.
+        let mut deadline = Deadline::new(Instant::now() + proxy.timeouts.head);
+        loop {
+            let read = read_head(&proxy, &mut client, (&origin, &place), &mut deadline, closing.as_mut());
+            let next = match read.await {
+                Ok(end) => {
+                    place.work();
+                    Box::pin(answer(&proxy, &mut client, &origin, &mut held, end)).await
                 }
-                place.wait(since);
-                deadline.set(since + proxy.timeouts.idle);
+                Err(NoHead::Quiet) => return,
+                Err(NoHead::Refused(refusal)) => Next::Refuse(refusal, Asker::default()),
+            };
+            match next {
+                Next::Request(since) => {
+                    place.wait(since);
+                    deadline.set(since + proxy.timeouts.idle);
+                }
+                Next::Close => return Box::pin(linger(client, &place)).await,
+                Next::Abort => return client.stream.abort(),
+                Next::Tunnel(tunnel) => {
+                    let Upgraded { onward, messages, way, session, permit } = *tunnel;
+                    let tunnel =
+                        Tunnel::new(client, onward, messages, proxy.timeouts.stall, proxy.budget.clone());
+                    // A task of its own, so that a tunnel does not keep the space that requests need.
+                    let open = proxy.metrics.websockets.with_label_values(&[origin.side.label()]);
+                    let held = (held, place.stay(), permit, Counted::new(open));
+                    let websocket = WebSocket::new(&proxy, tunnel, (way, session), &origin, held);
+                    return proxy.shutdown.spawn_tunnel(websocket.run());
+                }
+                Next::Refuse(refusal, asker) => {
+                    return Box::pin(refuse(&proxy, client, (&origin, &place), refusal, &asker)).await;
+                }
             }
-            Ok(Next::Close) => return linger(client, &place).await,
-            Ok(Next::Abort) => return client.stream.abort(),
-            Ok(Next::Tunnel(onward, messages, way, permit)) => {
-                let tunnel =
-                    Tunnel::new(client, onward, messages, proxy.timeouts.stall, proxy.budget.clone());
-                // A task of its own, so that a tunnel does not keep the space that requests need.
-                let open = proxy.metrics.websockets.with_label_values(&[origin.side.label()]);
-                let held = (held, place.stay(), permit, Counted::new(open));
-                let websocket = WebSocket::new(&proxy, tunnel, (way, session), &origin, held);
-                return proxy.shutdown.spawn_tunnel(websocket.run());
-            }
-            Err(refusal) => return refuse(&proxy, client, (&origin, &place), refusal, &asker).await,
         }
     }
 }
@@ -130,7 +128,7 @@ async fn read_head(
     let refused = |why: Malformed| NoHead::Refused(Refusal::Malformed(why));
     let (mut has_begun, mut searched, mut empty_lines) = (false, 0, 0);
     loop {
-        // An empty line before a request is to be ignored (RFC 9112 section 2.2): one.
+        // RFC 9112 section 2.2: ignore at least one empty line before a request. A second one is refused with the head.
         if empty_lines == 0 && client.inbox().starts_with(b"\r\n") {
             client.take(2);
             (searched, empty_lines) = (0, 1);
@@ -173,14 +171,53 @@ async fn read_head(
     }
 }
 
-/// Sends a request onward and passes its answer.
-async fn answer(
+/// Reads the head of a request, which is the first `end` bytes, sends the request onward and passes its answer.
+///
+/// No `async fn`, which would have room for its arguments twice.
+#[allow(clippy::manual_async_fn, reason = "see above")]
+fn answer(
     proxy: &Proxy,
     client: &mut Conn,
-    mut request: Request,
-    mut way: Way,
-    (applied, side): (&Arc<Applied>, Side),
+    origin: &Origin,
+    held: &mut Held,
+    end: usize,
+) -> impl Future<Output = Next> {
+    async move {
+        let applied = proxy.source.applied();
+        let prepared =
+            Request::prepare(&client.inbox()[..end], origin, &applied, &proxy.metrics, &proxy.heads);
+        let admitted = admit_request(proxy, &client.inbox()[..end], origin, &applied);
+        client.take(end);
+        let mut request = match prepared {
+            Ok(request) => request,
+            Err(why) => return Next::Refuse(Refusal::Malformed(why), Asker::default()),
+        };
+        let is_counted = match admitted {
+            Ok(Some(ticket)) => {
+                held.ticket = Some(ticket);
+                true
+            }
+            Ok(None) => false,
+            Err(refusal) => return Next::Refuse(refusal, request.asker),
+        };
+        let passed = pass(proxy, client, &mut request, &applied, origin.side).await;
+        let next = passed.unwrap_or_else(|refusal| Next::Refuse(refusal, request.asker));
+        if is_counted && matches!(next, Next::Request(_)) {
+            held.ticket = None;
+        }
+        next
+    }
+}
+
+/// Sends a request onward and passes its answer.
+async fn pass(
+    proxy: &Proxy,
+    client: &mut Conn,
+    request: &mut Request,
+    applied: &Arc<Applied>,
+    side: Side,
 ) -> Result<Next, Refusal> {
+    let mut way = request.way.map_err(Refusal::Rejected)?;
     let permit = match request.answer.websocket {
         true => {
             let websockets = proxy.doors.of(side).websockets.clone();
@@ -211,10 +248,13 @@ async fn answer(
         let mut to_client = Outbox::default();
         let (shutdown, timeouts, budget) = (&proxy.shutdown, &proxy.timeouts, &proxy.budget);
         let exchange =
-            Exchange::new(client, &mut onward.conn, &mut request, &mut to_client, shutdown, timeouts, budget);
+            Exchange::new(client, &mut onward.conn, request, &mut to_client, shutdown, timeouts, budget);
         let ended = exchange.run().await;
         let failure = match ended {
-            Ok(Outcome::Switched(messages)) => return Ok(Next::Tunnel(onward.conn, messages, way, permit)),
+            Ok(Outcome::Switched(messages)) => {
+                let (onward, session) = (onward.conn, request.session);
+                return Ok(Next::Tunnel(Box::new(Upgraded { onward, messages, way, session, permit })));
+            }
             Ok(Outcome::Complete(completed)) => {
                 let seconds = match way {
                     Way::App => &proxy.metrics.local_seconds,
@@ -226,7 +266,7 @@ async fn answer(
             }
             Err(failure) => failure,
         };
-        if let Some(reason) = repeat(proxy, way, &onward, &mut request, &failure, now.elapsed()) {
+        if let Some(reason) = repeat(proxy, way, &onward, request, &failure, now.elapsed()) {
             proxy.metrics.count_retry(reason);
             fresh = true;
             continue;
@@ -361,5 +401,19 @@ async fn refuse(
     let sent = poll_fn(|cx| outbox.poll_drain(&mut client.stream, cx));
     if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await {
         linger(client, place).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::listen::tests::size_of_future;
+
+    #[test]
+    fn a_request_takes_no_more_room_than_the_allocators_fast_path_has() {
+        // glibc keeps freed blocks of up to 1,032 bytes for the thread.
+        let size =
+            size_of_future(|(proxy, client, origin, held, end)| answer(proxy, client, origin, held, end));
+        assert!(size <= 1032, "{size}");
     }
 }
