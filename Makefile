@@ -46,10 +46,12 @@ test: FUZZ_SECONDS := 3
 test: provider lint deny unit fuzz e2e ## Run all tests, those on a real cluster included
 	@printf '\nAll tests passed.\n'; cat $(NOT_CHECKED) 2>/dev/null || true
 
-lint: prerequisites ## Check formatting and lints
+lint: prerequisites ## Check formatting, lints and the words of comments
 	$(call say,formatting and lints)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- --deny warnings
+	$(call say,doc comments and descriptions name their subject)
+	cargo test --quiet --package socketio-affinity-tests --test integration -- --nocapture words::
 
 deny: $(CARGO_DENY) ## Check licences, sources and advisories of all dependencies
 	$(call say,dependencies: licences - sources - bans)

@@ -15,6 +15,7 @@
 //! | [`strangers`] | what can those keep from others who open connections and are silent? |
 //! | [`secrets`], [`secrets_in_errors`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
 //! | [`threat_model`] | does every claim of the threat model have its test? |
+//! | [`words`] | do doc comments and the API's descriptions name their subject? |
 //!
 //! Everything they need is in `support::harness`.
 
@@ -56,3 +57,4 @@ mod standalone;
 mod strangers;
 mod strict_http;
 mod threat_model;
+mod words;

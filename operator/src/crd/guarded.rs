@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::SocketIoCluster;
 
-/// What `kubectl apply` keeps for itself: the object once more.
+/// Annotation in which `kubectl apply` keeps a second copy of the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// An object; or why it cannot be read, and its metadata.

@@ -1,7 +1,7 @@
-//! `socketio-affinity.dev/v1alpha1`.
+//! The types of `socketio-affinity.dev/v1alpha1`.
 //!
-//! What cannot work is refused by the API server, with the messages of the rules here. A user's `spec`
-//! is never written by the operator.
+//! The API server refuses objects that cannot work, with the messages of the rules here. The operator never writes a
+//! user's `spec`.
 #![allow(
     unreachable_pub,
     reason = "the derived schema repeats each type inside a function, where `pub` means nothing"
@@ -25,11 +25,12 @@ pub use edge::{ClientService, Edge, ForwardedFor, Ingress};
 pub use sidecar::{AppKeepAlive, ImagePullPolicy, Peers, Sidecar};
 pub use status::{SocketIoClusterStatus, Step};
 
-/// What is a name of an object. Anything else could reach elsewhere as a part of a request's path.
+/// Rule for names of objects. Any other text could change the path of a request to the API server.
 const NAME: &str = "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')";
 const NAME_MESSAGE: &str = "a name has lower-case letters, digits, - and . only; give the name of the object";
 
-/// A Socket.IO application whose requests are to reach the pod that owns their session.
+/// SocketIoCluster puts a sidecar into each pod of a Socket.IO application. The sidecars forward each request to the
+/// pod that owns its session.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "socketio-affinity.dev",
@@ -40,7 +41,7 @@ const NAME_MESSAGE: &str = "a name has lower-case letters, digits, - and . only;
     category = "all",
     namespaced,
     derive = "PartialEq",
-    doc = "A Socket.IO application whose requests are to reach the pod that owns their session.",
+    doc = "SocketIoCluster puts a sidecar into each pod of a Socket.IO application. The sidecars forward each request to the pod that owns its session.",
     status = "SocketIoClusterStatus",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
@@ -64,55 +65,57 @@ const NAME_MESSAGE: &str = "a name has lower-case letters, digits, - and . only;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SocketIoClusterSpec {
-    /// What the sidecars do with sessions: Off passes everything, Observe also counts what fails,
-    /// Enforce forwards each request to the pod that owns its session.
+    /// Treatment of sessions by the sidecars. Off adds no tag to new sessions, so their requests pass as they come.
+    /// Observe does the same, and counts the requests that fail. Enforce tags new sessions, and forwards each request to
+    /// the pod that owns its session. Default Enforce. A change restarts no pod.
     #[serde(default)]
     pub mode: Mode,
 
-    /// The workload whose pods run the application. It cannot be changed.
+    /// Workload whose pods run the application. The field cannot be changed. The operator replaces the pods once when
+    /// the object is created, and once when it is deleted, unless deletionPolicy is Retain.
     #[x_kube(validation = Rule::new("self == oldSelf").message(
         "workloadRef cannot be changed; delete this SocketIoCluster, which gives the workload back, and make another"
     ))]
     pub workload_ref: WorkloadRef,
 
-    /// The application in the pods.
+    /// Application that runs in the pods.
     pub app: App,
 
-    /// How the application passes events between its pods. Nothing here depends on it: it says whether
-    /// a message to a room reaches the members on other pods.
+    /// Adapter that passes events between the pods of the application. The operator only checks it, and
+    /// reports in the condition AdapterDeclared. A change restarts no pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<Adapter>,
 
-    /// How clients reach the pods.
+    /// Route from clients to the pods. A change of any field below restarts no pod.
     #[serde(default)]
     pub edge: Edge,
 
-    /// The sidecar in each pod. Changing any of its fields restarts the pods.
+    /// Sidecar container of each pod. A change of any field below restarts the pods.
     #[serde(default)]
     pub sidecar: Sidecar,
 
-    /// The connections between sidecars.
+    /// Connections between the sidecars. A change restarts no pod.
     #[serde(default)]
     pub peers: Peers,
 
-    /// How sessions end when this object is deleted.
+    /// End of the sessions when this object is deleted. A change restarts no pod.
     #[serde(default)]
     pub drain: Drain,
 
-    /// What becomes of everything when this object is deleted: Delete gives the workload back as it was,
-    /// Retain leaves all in place.
+    /// Treatment of the workload when this object is deleted. Delete removes the sidecar, and restores your Service and
+    /// your Ingress; it restarts the pods once. Retain leaves all objects as they are. Default Delete.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
 
-/// What the sidecars do with sessions.
+/// Treatment of sessions by the sidecars.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Pass everything.
+    /// New sessions get no tag, so their requests pass as they come.
     Off,
-    /// Pass everything, and count what fails.
+    /// New sessions get no tag, and requests that fail are counted.
     Observe,
-    /// Forward each request to the pod that owns its session.
+    /// New sessions get a tag, and each request is forwarded to the pod that owns its session.
     #[default]
     Enforce,
 }

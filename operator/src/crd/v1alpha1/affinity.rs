@@ -1,10 +1,10 @@
-//! Of the spec: where the edge sends the requests of one client.
+//! Fields of `spec.edge.sessionAffinity`.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the edge sends the requests of one client.
+/// Session affinity of the edge. The sidecars work without it; session affinity saves forwarding.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.type == 'ClientIP' || !has(self.forwardedFor)")
@@ -12,52 +12,54 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("self.type == 'Cookie' || !has(self.cookie)")
     .message("cookie goes with type Cookie only; remove it or set type: Cookie"))]
 pub struct SessionAffinity {
-    /// None leaves it to the edge, which is best: the sidecar makes up for it.
+    /// Key by which the edge chooses a pod. None leaves the choice to the edge. ClientIP uses the address of the
+    /// client. Cookie uses a cookie of the edge. ClientIP and Cookie need edge.ingress. Default None.
     #[serde(default)]
     pub r#type: SessionAffinityType,
-    /// With ClientIP, who a client is. (In the schema an optional enum has the description of its type.)
+    /// Source of the client's address, with ClientIP. The schema shows the description of the type instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<ClientIpSource>,
-    /// With Cookie, its attributes.
+    /// Attributes of the cookie. The field requires type Cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<Cookie>,
 }
 
-/// How the edge tells clients apart.
+/// Key by which the edge chooses a pod.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SessionAffinityType {
-    /// It does not.
+    /// The edge chooses a pod by its own rule.
     #[default]
     None,
-    /// By their address.
+    /// The edge chooses a pod by the address of the client.
     ClientIP,
-    /// By a cookie.
+    /// The edge chooses a pod by a cookie.
     Cookie,
 }
 
-/// With ClientIP, who a client is to the edge: Trusted (the default) is the address that the edge's own
-/// settings for trusted proxies give; First is the first entry of the header X-Forwarded-For, which clients can
-/// forge. What the application finds in that header is edge.forwardedFor.
+/// Source of the client's address for the choice of a pod. Trusted uses the address that the edge's settings for
+/// trusted proxies give. First uses the first entry of X-Forwarded-For, which clients can forge. Default Trusted. The
+/// field requires type ClientIP, and is not related to edge.forwardedFor.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientIpSource {
-    /// From the edge's own settings for trusted proxies.
+    /// Address that the edge's settings for trusted proxies give.
     #[default]
     Trusted,
-    /// From the first entry of X-Forwarded-For, as Socket.IO's documentation shows it.
+    /// First entry of X-Forwarded-For, as Socket.IO's documentation shows it.
     First,
 }
 
-/// The cookie of the edge.
+/// Cookie of the edge.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Cookie {
-    /// Its name.
+    /// Name of the cookie. Default socketio-affinity.
     #[serde(default = "default_cookie_name")]
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_-]+$')")
         .message("a cookie's name has letters, digits, _ and - only"))]
     pub name: String,
-    /// `None` is needed where pages of another site connect, and makes the cookie Secure.
+    /// SameSite attribute of the cookie. Pages of another site can connect only with None, which also makes the
+    /// cookie Secure. Default Lax.
     #[serde(default)]
     pub same_site: SameSite,
 }
@@ -72,14 +74,14 @@ impl Default for Cookie {
     }
 }
 
-/// The attribute `SameSite` (RFC 6265bis, section 5.6.7).
+/// Attribute `SameSite` (RFC 6265bis, section 5.6.7).
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// With links from other sites, not with their requests.
+    /// The cookie goes with links from other sites, not with their requests.
     #[default]
     Lax,
-    /// Not with anything from other sites.
+    /// The cookie goes with no request from other sites.
     Strict,
-    /// Always.
+    /// The cookie goes with every request.
     None,
 }

@@ -1,19 +1,19 @@
-//! Of the spec: what happens when the object is deleted.
+//! Fields of `spec.drain`, and `spec.deletionPolicy`.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How sessions end when this object is deleted.
+/// End of the sessions when this object is deleted.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
-    /// For how many seconds sessions that are known by their tag go on.
+    /// Seconds for which the sidecars still forward requests of open sessions after deletion. Default 60.
     #[serde(default = "default_drain_deadline")]
     #[schemars(with = "i32", range(min = 0, max = 86400))]
     pub deadline_seconds: u32,
-    /// Over how many seconds those that are left are then closed, one after the other, so that their
-    /// clients do not come back all at once.
+    /// Seconds over which the sidecars then close the remaining sessions. Sessions are closed one after the other, so
+    /// that clients do not reconnect all at once. Default 30.
     #[serde(default = "default_drain_window")]
     #[schemars(with = "i32", range(min = 1, max = 3600))]
     pub window_seconds: u32,
@@ -33,12 +33,12 @@ impl Default for Drain {
     }
 }
 
-/// What becomes of everything when this object is deleted.
+/// Treatment of the workload when this object is deleted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// The workload, and a Service and an Ingress that are yours, are given back as they were.
+    /// The operator removes the sidecar, and restores the Service and the Ingress.
     #[default]
     Delete,
-    /// All is left in place.
+    /// The operator leaves all objects as they are.
     Retain,
 }

@@ -1,78 +1,82 @@
-//! Of the spec: the sidecars, and the connections between them.
+//! Fields of `spec.sidecar` and `spec.peers`.
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The sidecar in each pod. Changing any of this restarts the pods, one by one as the workload says.
+/// Sidecar container of each pod. A change of any field below restarts the pods.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Sidecar {
-    /// Its image. Without one, the image that belongs to the operator when the sidecar is first
-    /// injected; an upgrade of the operator changes no pod.
+    /// Image of the sidecar. The default is the image that belonged to the operator when it first injected the
+    /// sidecar. An upgrade of the operator changes no pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub image: Option<String>,
-    /// When it is pulled; without one, as Kubernetes does by default.
+    /// Pull policy of the image. The schema shows the description of the type instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
-    /// Its resources, in place of requests of 50m CPU and 32Mi and a limit of 256Mi, all of which go: with
-    /// `{}` it has none, and an autoscaler that goes by the pods' CPU or memory stops working.
+    /// Compute resources of the sidecar. The default requests 50m CPU and 32Mi memory, with a memory limit of 256Mi.
+    /// A value replaces all three; with {} the sidecar has none. An autoscaler that measures CPU or memory of the
+    /// pods needs the requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Most connections that carry requests from clients, and as many again from peers. maxWebSockets limits
-    /// WebSockets besides. Default 4096.
+    /// Maximum of connections that carry requests from clients, and the same number again from peers. WebSockets
+    /// count for maxWebSockets instead. Default 4096.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
-    /// Most WebSockets that are open from clients, and as many again from peers. At the limit an upgrade is refused with
-    /// 503, and its client stays on polling. Default: the value of maxConnections.
+    /// Maximum of open WebSockets from clients, and the same number again from peers. At the limit the sidecar
+    /// refuses an upgrade with 503, and its client stays on polling. The default is the value of maxConnections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 0, max = 1_000_000))]
     pub max_web_sockets: Option<u32>,
-    /// Most connections of one client in each pod, WebSockets included. A client is an IPv4 address or an IPv6 /64
-    /// network: that of the connection, or the one that a proxy in edge.trustedProxies names. 0 for no limit. Default 0.
-    /// Clients behind one NAT share an address; so do all clients of a proxy outside edge.trustedProxies.
+    /// Maximum of connections of one client in each pod, WebSockets included. A client is an IPv4 address or an IPv6 /64
+    /// network. The address is that of the connection, or the one that a proxy in edge.trustedProxies names. Clients
+    /// behind one NAT share an address; so do all clients of a proxy outside edge.trustedProxies. The value 0 sets no
+    /// limit. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 0, max = 1_000_000))]
     pub max_connections_per_source: Option<u32>,
-    /// Most memory held for connections that do not take what is sent to them, in MiB. It must be below the memory limit
-    /// in resources. Beyond it, the connections that have held bytes for longest end. Default: 40 % of the memory limit, 256
-    /// without one.
+    /// Maximum of memory, in MiB, for data that connections have not taken yet. The value must be below the memory
+    /// limit in resources. Beyond the maximum, the sidecar ends the connections that have held data for longest. The
+    /// default is 40 % of the memory limit, or 256 without a memory limit.
     #[serde(default, rename = "maxBufferedMiB", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 1_048_576))]
     pub max_buffered_mib: Option<u32>,
-    /// Longest time for the body of a request, in seconds. A slower request is answered with 408. Answers have no such
-    /// limit. Default 300.
+    /// Maximum time for the body of a request, in seconds. The sidecar answers a slower request with 408. Answers
+    /// have no such limit. Default 300.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 86_400))]
     pub body_timeout_seconds: Option<u32>,
-    /// Reuse of connections to the application.
+    /// Reuse of connections to the application. The schema shows the description of the type instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_keep_alive: Option<AppKeepAlive>,
-    /// Longest head of a request, in bytes: request line and header fields. Default 32768. A longer head is
-    /// answered with 431.
+    /// Maximum size of the head of a request, in bytes: request line and header fields. The sidecar answers a longer
+    /// head with 431. Default 32768.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 4096, max = 262_144))]
     pub max_request_head_bytes: Option<u32>,
-    /// Longest head of an answer of the application, in bytes. Default 65536. In place of an answer with a
-    /// longer head, the client gets a 502.
+    /// Maximum size of the head of an answer of the application, in bytes. The client gets a 502 in place of an
+    /// answer with a longer head. Default 65536.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 4096, max = 262_144))]
     pub max_answer_head_bytes: Option<u32>,
-    /// Most header fields of a request or an answer. Default 256.
+    /// Maximum number of header fields of a request or an answer. Default 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 50, max = 1000))]
     pub max_header_fields: Option<u32>,
-    /// Which log lines are written: error, warn, info, debug or trace, or directives; info without.
+    /// Level of the log lines: error, warn, info, debug or trace. The field also takes filter directives. Default
+    /// info.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub log: Option<String>,
 }
 
-/// Reuse of connections to the application. Auto: within what the application was seen to keep open. Always: as its Connection
-/// and Keep-Alive fields allow. Never: each request takes a new connection. Default Auto.
+/// Reuse of connections to the application. Auto reuses a connection within the time that the application was seen to
+/// keep one open. Always follows the application's Connection and Keep-Alive fields. Never opens a new connection for
+/// each request. Default Auto.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppKeepAlive {
     /// A connection carries another request within what the application was seen to keep open.
@@ -83,22 +87,24 @@ pub enum AppKeepAlive {
     Never,
 }
 
-/// When the image is pulled; without one, as Kubernetes does by default.
+/// Pull policy of the image: Always, IfNotPresent or Never. The default is that of Kubernetes: Always for the tag
+/// latest, IfNotPresent for any other.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImagePullPolicy {
-    /// At every start.
+    /// The node pulls the image at every start.
     Always,
-    /// When the node has none.
+    /// The node pulls the image if the node has none.
     IfNotPresent,
-    /// Never.
+    /// The node never pulls the image.
     Never,
 }
 
-/// The connections between sidecars: mutual TLS under a CA of this cluster's own.
+/// Connections between the sidecars. Both sides use mutual TLS under a CA of this cluster's own.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Peers {
-    /// For how many days a certificate is valid. It is renewed when a third of that is left.
+    /// Days for which a certificate of the sidecars is valid. The operator renews a certificate when a third of its
+    /// time is left. Default 90.
     #[serde(default = "default_certificate_days")]
     #[schemars(with = "i32", range(min = 1, max = 825))]
     pub certificate_days: u32,

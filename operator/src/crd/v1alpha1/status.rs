@@ -1,4 +1,4 @@
-//! What the operator says of a SocketIoCluster.
+//! Status that the operator writes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -7,77 +7,79 @@ use serde::{Deserialize, Serialize};
 
 use super::Mode;
 
-/// The status.
+/// State of the object, as the operator saw it last.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SocketIoClusterStatus {
-    /// The generation that this status is about.
+    /// Generation of the object that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// How far installing or deleting has come.
+    /// Step of installation or deletion. The schema shows the description of the type instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
-    /// Since when.
+    /// Time at which the step began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_since: Option<Time>,
 
-    /// How many pods are ready with the sidecar, of how many there are, such as `3/3`.
+    /// Number of ready pods with a ready sidecar, and number of pods, such as 3/3. During a rollout the second number
+    /// may exceed replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<String>,
-    /// The Service that clients and edges use, or the Ingress before it, once that is written.
+    /// Service that clients and edges use, or the Ingress in front of it, once the operator has written it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<String>,
 
-    /// The mode that the sidecars are told.
+    /// Mode of the newest configuration. `descriptions.rs` has the description of the schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// The newest configuration of the sidecars.
+    /// Revision of the newest configuration of the sidecars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// The newest one that all ready pods had applied.
+    /// Revision of the newest configuration that all ready pods had applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_revision: Option<String>,
 
-    /// The sidecar's image, kept from the first injection on.
+    /// Image for pods whose spec names none. The operator keeps it from the first injection on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sidecar_image: Option<String>,
-    /// The UID of the workload that it was injected into.
+    /// UID of the workload that has the sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_uid: Option<String>,
-    /// The generation of the spec that it was injected for.
+    /// Generation of the spec for which the sidecar was injected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub injected_generation: Option<i64>,
-    /// When the sidecar was taken out of that workload by somebody else since; at most two times are kept.
+    /// Times at which another party removed the sidecar from the workload. The list holds at most two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub injection_reverts: Vec<Time>,
 
-    /// What holds now.
+    /// Conditions of the object. The page docs/conditions.md explains each reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 
-/// The steps of installing and deleting, in order.
+/// Step of installation or deletion. Injecting, Settling and Programmed install, in this order. Untagging, Draining,
+/// Closing, Emptying, RoutingBack and Uninjecting delete, in this order.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// The sidecar comes into the pods; the Service still leads to the application.
+    /// The sidecar is put into the pods; the Service still leads to the application.
     Injecting,
-    /// The Service leads to the sidecars, which give out no tags until everybody knows.
+    /// The Service leads to the sidecars, which add no tags until all edges follow the Service.
     Settling,
-    /// All is in place.
+    /// Installation is complete.
     Programmed,
-    /// Deletion: no new tags; waits until every pod knows.
+    /// The sidecars stop adding tags. The step waits until every pod has applied that.
     Untagging,
-    /// Tags that are out are honoured, until the deadline.
+    /// The sidecars still forward requests of tagged sessions, until the deadline.
     Draining,
-    /// The sidecars are told to close the sessions that are left, spread over a window; waits until every
-    /// pod knows.
+    /// The sidecars are told to close the remaining sessions, spread over a window. The step waits until every pod
+    /// has applied that.
     Closing,
-    /// Waits until the window is over.
+    /// The step waits until the window is over.
     Emptying,
-    /// The Service leads to the application again; waits until everybody knows.
+    /// The Service leads to the application again. The step waits until all edges follow the Service.
     RoutingBack,
-    /// The workload is as it was; its pods are replaced.
+    /// The sidecar is removed from the workload, whose pods are replaced.
     Uninjecting,
 }
