@@ -33,10 +33,10 @@ const HEAD: Duration = Duration::from_secs(2);
 /// For how long an answer of the API server counts. The Lease is read or renewed more often than that.
 const FRESH: Duration = Duration::from_secs(15);
 
-/// Whether this process can do what it is there for.
+/// Health of this process: the API server's last answer, and the state of its caches.
 #[derive(Debug)]
 pub struct Health {
-    /// When the API server last answered.
+    /// Time of the API server's last answer.
     answered: watch::Sender<Option<Instant>>,
     /// A leader's caches are filled for the first time.
     listing: AtomicBool,
@@ -54,19 +54,21 @@ impl Health {
         self.answered.send_replace(Some(Instant::now()));
     }
 
-    /// This process leads now, and knows no SocketIoCluster yet.
+    /// Records that this process leads, and has not listed the SocketIoClusters yet.
     pub fn begins_listing(&self) {
         self.listing.store(true, Ordering::Relaxed);
     }
 
-    /// It knows all of them.
+    /// Records that this process has listed all SocketIoClusters.
     pub fn has_listed(&self) {
         self.listing.store(false, Ordering::Relaxed);
     }
 
-    /// What is missing. A standby watches nothing and has nothing to list: it is ready to take over while it
-    /// reads the Lease. A leader that may not list the SocketIoClusters, or where they are not defined, never
-    /// gets ready, so that `helm install --wait` does not call that an installation.
+    /// Returns the reason why this process is not ready.
+    ///
+    /// A standby watches nothing and has nothing to list: it is ready to take over while it reads the Lease. A leader
+    /// becomes ready once it has listed the SocketIoClusters. Without the right to list them, or without their
+    /// definition, it never becomes ready, so `helm install --wait` fails.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         if !self.answered.borrow().is_some_and(|answered| answered.elapsed() < FRESH) {
             return Some("the API server does not answer\n");
@@ -76,12 +78,12 @@ impl Health {
     }
 }
 
-/// What the admin port shows.
+/// The admin server.
 #[derive(Debug)]
 pub struct Admin {
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether the API server answers.
+    /// Health of this process.
     pub health: Arc<Health>,
 }
 

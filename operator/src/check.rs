@@ -13,10 +13,10 @@ use crate::cli::Place;
 use crate::client::explain;
 use crate::crd::SocketIoCluster;
 
-/// How often it looks.
+/// Time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Why it is not as it should be.
+/// Reasons for which the check fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The CRD is absent, or of another version.
@@ -24,9 +24,9 @@ pub enum CheckError {
         "the API server does not know {kind} in {api}; apply the CustomResourceDefinition that `socketio-operator crd` prints"
     )]
     NoApi {
-        /// Which kind.
+        /// Kind of the API that the API server does not know.
         kind: String,
-        /// Which API.
+        /// Group and version of the API.
         api: String,
     },
     /// No operator ever led.
@@ -34,9 +34,9 @@ pub enum CheckError {
         "there is no Lease {lease} in the namespace {namespace}; see why the operator's pods do not start"
     )]
     NoLease {
-        /// Its name.
+        /// Name of the Lease.
         lease: String,
-        /// Where.
+        /// Namespace of the Lease.
         namespace: String,
     },
     /// The last one has stopped.
@@ -44,9 +44,9 @@ pub enum CheckError {
         "the Lease {lease} in the namespace {namespace} is not renewed, so no operator acts; see the log of its pods"
     )]
     NotRenewed {
-        /// Its name.
+        /// Name of the Lease.
         lease: String,
-        /// Where.
+        /// Namespace of the Lease.
         namespace: String,
     },
     /// The API server refused, or is away.

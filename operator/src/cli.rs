@@ -5,50 +5,49 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Makes everything that a Socket.IO deployment needs in Kubernetes, from a SocketIoCluster.
+/// Puts Socket.IO sidecars into the pods of workloads, as SocketIoClusters ask for.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
-    /// What to do.
+    /// Command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What it can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the operator, until it is told to stop or is not the leader any more.
+    /// Run the operator until a signal ends it or it loses the Lease.
     ///
-    /// Several may run: the one that holds the Lease acts, the others wait for it.
-    /// A leader that cannot renew the Lease for 10 seconds ends with an error.
+    /// Several processes may run: the one that holds the Lease acts, and the others wait for it. A leader that cannot
+    /// renew the Lease for 10 seconds ends with an error.
     Run(RunArgs),
     /// Print the CustomResourceDefinition of SocketIoCluster as YAML.
     Crd,
-    /// Say whether the operator is installed and acts: `helm test` runs this.
+    /// Check that the operator is installed and acts. `helm test` runs this command.
     Check(CheckArgs),
-    /// Fail while there are SocketIoClusters: `helm uninstall` runs this first.
+    /// Fail while SocketIoClusters exist. `helm uninstall` runs this command first.
     ///
-    /// Their workloads could not be given back once the operator is gone.
+    /// Without the operator, their workloads could not be restored.
     UninstallCheck(UninstallCheckArgs),
 }
 
-/// Where the operator itself is.
+/// Namespace and Lease of the operator.
 #[derive(Debug, Args)]
 pub struct Place {
-    /// The namespace that the operator runs in, and keeps its Lease and its Secrets in.
+    /// Namespace in which the operator runs. It holds the operator's Lease and Secrets.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", value_parser = name)]
     pub namespace: String,
 
-    /// The Lease that makes one of its processes the leader. Several installations in one namespace need a
-    /// name each.
+    /// Name of the Lease that makes one process the leader. Several installations in one namespace need a name each.
     #[arg(long, env = "LEASE_NAME", value_name = "NAME", default_value = "socketio-operator", value_parser = name)]
     pub lease_name: String,
 }
 
-/// Whose SocketIoClusters are meant.
+/// Namespaces whose SocketIoClusters the operator reconciles.
 #[derive(Debug, Args)]
 pub struct Scope {
-    /// A namespace whose SocketIoClusters are looked after; can be given several times, or with commas
+    /// Namespace whose SocketIoClusters the operator reconciles. Repeat the option, or separate names with commas
     /// [default: all namespaces].
     #[arg(long = "watch-namespace", env = "WATCH_NAMESPACES", value_name = "NAME", value_delimiter = ',',
           value_parser = name_or_nothing)]
@@ -56,7 +55,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The namespaces; none means all.
+    /// The namespaces, sorted. An empty list means all.
     #[must_use]
     pub fn namespaces(&self) -> Vec<String> {
         let mut names: Vec<_> = self.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
@@ -69,33 +68,33 @@ impl Scope {
 /// `socketio-operator run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Where it is.
+    /// Namespace and Lease of the operator.
     #[command(flatten)]
     pub place: Place,
 
-    /// What names this process in the Lease: the Pod's name. Something random is added.
+    /// Name of this process in the Lease: the name of its Pod. The operator appends random text.
     #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = name)]
     pub identity: String,
 
-    /// What it looks after.
+    /// Namespaces that the operator watches.
     #[command(flatten)]
     pub scope: Scope,
 
-    /// The image of the sidecar, for SocketIoClusters that name none.
+    /// Image of the sidecar for SocketIoClusters that name none.
     #[arg(long, env = "SIDECAR_IMAGE", value_name = "IMAGE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub sidecar_image: String,
 
-    /// Where /livez, /readyz and /metrics are served.
+    /// Address that serves /livez, /readyz and /metrics.
     #[arg(long, env = "SOCKETIO_OPERATOR_ADMIN_LISTEN", value_name = "IP:PORT",
           default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)))]
     pub admin_listen: SocketAddr,
 
-    /// How log lines are written.
+    /// Format of the log lines.
     #[arg(long, env = "SOCKETIO_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// Which log lines are written: error, warn, info, debug or trace, or directives such as
-    /// `info,socketio_operator::leader=debug`.
+    /// Level of the log lines: error, warn, info, debug or trace. Directives such as
+    /// `info,socketio_operator::leader=debug` set it for a module.
     #[arg(long, env = "SOCKETIO_OPERATOR_LOG", value_name = "LEVEL", default_value = "info")]
     pub log: String,
 }
@@ -103,17 +102,17 @@ pub struct RunArgs {
 /// `socketio-operator check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Where it is.
+    /// Namespace and Lease of the operator.
     #[command(flatten)]
     pub place: Place,
 
-    /// Longest wait for it to be as it should, in seconds.
+    /// Maximum time to wait for the check to succeed, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
     timeout: u32,
 }
 
 impl CheckArgs {
-    /// Longest wait.
+    /// Maximum time to wait for the check to succeed.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout.into())
@@ -123,17 +122,17 @@ impl CheckArgs {
 /// `socketio-operator uninstall-check`.
 #[derive(Debug, Args)]
 pub struct UninstallCheckArgs {
-    /// What it looks after.
+    /// Namespaces that the operator watches.
     #[command(flatten)]
     pub scope: Scope,
 }
 
-/// How log lines are written.
+/// Format of the log lines.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// JSON, with an object on each line.
     Json,
 }
 

@@ -36,7 +36,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const CA_VALID: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// A CA with less left than this is replaced; more than a leaf ever lives.
 const CA_RENEW: Duration = Duration::from_secs(3 * 365 * 86_400);
-/// What Secrets hold beside the files of the sidecars.
+/// File of the operator's own Secret, beside the files of the sidecars.
 const AUTHORITY_FILE: &str = "authority.json";
 /// The most CAs that are trusted at once. Two are of a renewal; each loss of the operator's Secret during one
 /// adds another.
@@ -57,15 +57,15 @@ pub(crate) struct Credentials {
     authority: Option<Authority>,
 }
 
-/// What is known of the newest trusted CA beside its certificate.
+/// Facts about the newest trusted CA that its certificate does not hold.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Authority {
-    /// Its name.
+    /// Name of the CA.
     name: String,
-    /// Its private key.
+    /// Private key of the CA.
     key: String,
-    /// Its end.
+    /// End of the CA's validity.
     not_after: Timestamp,
     /// The leaf was signed by it.
     signed_leaf: bool,
@@ -73,7 +73,7 @@ struct Authority {
     leaf_not_after: Timestamp,
 }
 
-/// Why there are no credentials.
+/// Reasons for which credentials cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CredentialsFailure {
     /// No certificate could be made.
@@ -87,7 +87,7 @@ pub(crate) enum CredentialsFailure {
     Json(#[from] serde_json::Error),
 }
 
-/// What certificates are made with.
+/// Terms for new certificates.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms<'t> {
     /// The UID of the SocketIoCluster.
@@ -142,8 +142,8 @@ impl Credentials {
         Some(Self { authority: Some(authority), ..files })
     }
 
-    /// What is left where the operator's own Secret was lost and the pods' is still there, which
-    /// [`Self::files`] gave. `None`: something is missing or not usable.
+    /// Reads credentials from the pods' Secret, after the loss of the operator's own. `None`: a file is missing or
+    /// not usable.
     pub(crate) fn from_files(data: &BTreeMap<String, ByteString>) -> Option<Self> {
         let file = |name: &str| {
             let content = &data.get(name)?.0;
@@ -246,12 +246,12 @@ fn certificates(pem: &str) -> impl Iterator<Item = String> {
     pem.split_inclusive("-----END CERTIFICATE-----\n").filter(|one| !one.trim().is_empty()).map(str::to_owned)
 }
 
-/// Whether it is one certificate that a CA can have.
+/// Reports whether `pem` is exactly one certificate that a CA can have.
 fn is_authority(pem: &str) -> bool {
     chain(pem).is_some_and(|chain| chain.len() == 1 && RootCertStore::empty().add(chain[0].clone()).is_ok())
 }
 
-/// Whether the private key is that of the certificate.
+/// Reports whether the private key belongs to the certificate.
 fn fits(certificate: &str, key: &str) -> bool {
     let (Some(chain), Ok(key)) = (chain(certificate), PrivateKeyDer::from_pem_slice(key.as_bytes())) else {
         return false;

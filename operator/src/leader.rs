@@ -58,9 +58,9 @@ use rule::{Candidate, Move};
 const LEASE: Duration = Duration::from_secs(15);
 /// For how long a holder acts after a renewal.
 const HOLD: Duration = Duration::from_secs(10);
-/// How often a holder renews.
+/// Time between two renewals by the holder.
 const RENEW: Duration = Duration::from_secs(5);
-/// How often a candidate looks, and a holder tries again.
+/// Time between two looks of a candidate, and between two tries of a holder.
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for an answer about the Lease.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -68,7 +68,7 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// and its metrics then would not say.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Why a leader stops.
+/// Reasons for which a leader stops.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
     /// The API server could not be reached, or refused.
@@ -77,22 +77,22 @@ pub enum LeaderError {
         HOLD.as_secs()
     )]
     NotRenewed {
-        /// Its name.
+        /// Name of the Lease.
         lease: String,
-        /// What the last attempt ended with.
+        /// Error of the last attempt.
         last: String,
     },
     /// Another process holds the Lease.
     #[error("the Lease {lease} has gone to {holder}; this process ends")]
     TakenOver {
-        /// Its name.
+        /// Name of the Lease.
         lease: String,
-        /// Which one.
+        /// Identity of the new holder.
         holder: String,
     },
 }
 
-/// One process that stands for election.
+/// A process that stands for election.
 #[derive(Debug)]
 pub struct Election {
     leases: Leases,

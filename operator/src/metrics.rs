@@ -1,4 +1,4 @@
-//! What is counted, under `/metrics`. Never an object's name or namespace: labels are words of the code.
+//! The metrics under `/metrics`. Labels are words of the code, never an object's name or namespace.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -137,7 +137,7 @@ impl Metrics {
         self.events.with_label_values(&[kind]).inc();
     }
 
-    /// How many SocketIoClusters there are.
+    /// Records the numbers of SocketIoClusters.
     pub fn clusters(&self, ready: usize, not_ready: usize, unreadable: usize) {
         for (label, count) in [("true", ready), ("false", not_ready), ("unknown", unreadable)] {
             self.clusters.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -15,12 +15,12 @@ use crate::crd::SocketIoCluster;
 
 /// Longest wait for the API server.
 const ANSWER: Duration = Duration::from_secs(20);
-/// How soon it is asked again.
+/// Time between two requests to the API server.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Most objects that are named.
 const NAMED: usize = 5;
 
-/// Why it may not.
+/// Reasons for which the operator may not be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum UninstallError {
     /// There are objects.
@@ -30,9 +30,9 @@ pub enum UninstallError {
          `helm list` shows"
     )]
     Left {
-        /// Those that there are.
+        /// SocketIoClusters that exist.
         which: String,
-        /// What deletes them.
+        /// Commands that delete them.
         commands: String,
     },
     /// The API server refused, or is away.
@@ -88,7 +88,7 @@ async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<(String, Str
     Ok(names)
 }
 
-/// What a person runs, for each namespace: these ones, or where there are many, all.
+/// Builds a command for each namespace. The command names its objects, or `--all` when there are many.
 fn commands(names: &[(String, String)]) -> String {
     let mut by_namespace: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (namespace, name) in names {

@@ -22,25 +22,25 @@ use crate::upstream::AppKeepAlive;
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Cli {
-    /// Without one, the sidecar runs.
+    /// Command to run. Without a command, the sidecar runs.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How to run it.
+    /// Arguments of the sidecar.
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// What else it can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make the configuration directory of a new cluster: keys, certificates and config.json.
+    /// Create the configuration directory of a new cluster: keys, certificates and config.json.
     Init(InitArgs),
 }
 
 /// `socketio-sidecar`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Where the application listens.
+    /// Address on which the application listens.
     #[arg(long, env = "SOCKETIO_SIDECAR_APP", value_name = "HOST:PORT", default_value = "127.0.0.1:3000", value_parser = resolve)]
     app: SocketAddr,
 
@@ -48,17 +48,17 @@ pub struct RunArgs {
     #[arg(long, env = "SOCKETIO_SIDECAR_APP_KEEP_ALIVE", value_name = "REUSE", value_enum, default_value_t = KeepAliveArg::Auto)]
     app_keep_alive: KeepAliveArg,
 
-    /// The IP at which the other sidecars reach this one; it listens on it for them.
+    /// IP address of this sidecar. The other sidecars connect to it, and this sidecar listens on it for them.
     #[arg(long, env = "POD_IP", value_name = "IP", required = true)]
     pod_ip: Option<IpAddr>,
 
-    /// What names this place uniquely and survives a restart of the sidecar: the Pod's UID, or any
-    /// name that no other sidecar has.
+    /// Unique name of this place: the Pod's UID, or any name that no other sidecar has. It must survive a restart of
+    /// the sidecar.
     #[arg(long, env = "POD_UID", value_name = "UID", required = true)]
     pod_uid: Option<String>,
 
-    /// The directory with config.json, tag-keys.json, ca.crt, tls.crt and tls.key. Changes in it are
-    /// applied within a second or two.
+    /// Directory with config.json, tag-keys.json, ca.crt, tls.crt and tls.key. The sidecar applies changes within
+    /// about two seconds.
     #[arg(
         long,
         env = "SOCKETIO_SIDECAR_CONFIG_DIR",
@@ -67,15 +67,15 @@ pub struct RunArgs {
     )]
     config_dir: PathBuf,
 
-    /// Where clients and edges connect [default: port 7900 on all addresses].
+    /// Address to which clients and edges connect [default: port 7900 on all addresses].
     #[arg(long, env = "SOCKETIO_SIDECAR_LISTEN", value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
 
-    /// The port on which sidecars reach each other; the same for all of a cluster.
+    /// Port on which sidecars reach each other. All sidecars of a cluster need the same port.
     #[arg(long, env = "SOCKETIO_SIDECAR_PEER_PORT", value_name = "PORT", default_value_t = 7901)]
     peer_port: u16,
 
-    /// Where /livez, /readyz, /metrics and /config are served [default: port 7902 on all addresses].
+    /// Address that serves /livez, /readyz, /metrics and /config [default: port 7902 on all addresses].
     #[arg(long, env = "SOCKETIO_SIDECAR_ADMIN_LISTEN", value_name = "IP:PORT")]
     admin_listen: Option<SocketAddr>,
 
@@ -86,87 +86,91 @@ pub struct RunArgs {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
 
-    /// Longest head of a request, in bytes: request line and header fields. Longer ones are answered with 431.
+    /// Maximum size of the head of a request, in bytes: request line and header fields. The sidecar answers a longer
+    /// head with 431.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_REQUEST_HEAD", value_name = "BYTES", default_value_t = 32 * 1024,
           value_parser = clap::value_parser!(u32).range(MIN_HEAD..=MAX_HEAD_SETTING as i64))]
     max_request_head: u32,
 
-    /// Longest head of an answer of the application, in bytes. In place of longer ones, clients get a 502.
+    /// Maximum size of the head of an answer of the application, in bytes. The client gets a 502 in place of an
+    /// answer with a longer head.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_ANSWER_HEAD", value_name = "BYTES", default_value_t = 64 * 1024,
           value_parser = clap::value_parser!(u32).range(MIN_HEAD..=MAX_HEAD_SETTING as i64))]
     max_answer_head: u32,
 
-    /// Most header fields of a request or an answer.
+    /// Maximum number of header fields of a request or an answer.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_FIELDS", value_name = "COUNT", default_value_t = 256,
           value_parser = clap::value_parser!(u16).range(MIN_FIELDS..=MAX_FIELDS_SETTING as i64))]
     max_fields: u16,
 
-    /// Most WebSockets that are open from clients, and as many again from peers [default: the value of
-    /// --max-connections]. WebSockets take no place of --max-connections. At the limit an upgrade is refused
+    /// Maximum of open WebSockets from clients, and the same number again from peers [default: the value of
+    /// --max-connections]. WebSockets do not count for --max-connections. At the limit the sidecar refuses an upgrade
     /// with 503, and its client stays on polling.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_WEBSOCKETS", value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     max_websockets: Option<u32>,
 
-    /// Most connections open from one client address (IPv4) or network (IPv6, /64), WebSockets included; 0
-    /// for no limit. The source in a trusted load balancer's PROXY protocol header counts in place of the load
-    /// balancer. Connections of other trusted proxies have no such limit: their requests under way and
-    /// WebSockets count for the client in X-Forwarded-For, and get 429 beyond it. Clients behind one NAT share
-    /// an address. So do all clients of an edge that is not in trustedProxies: set no limit behind such an edge.
+    /// Maximum of open connections from one client address (IPv4) or network (IPv6, /64), WebSockets included. The
+    /// value 0 sets no limit. The source in a trusted load balancer's PROXY protocol header counts in place of the
+    /// load balancer. Connections of other trusted proxies have no such limit: their requests under way and
+    /// WebSockets count for the client in X-Forwarded-For, and get 429 beyond it. Clients behind one NAT share an
+    /// address. All clients of an edge that is not in trustedProxies share an address too: set no limit behind such
+    /// an edge.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS_PER_SOURCE", value_name = "COUNT", default_value_t = 0,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     max_connections_per_source: u32,
 
-    /// Most memory held for connections that do not take what is sent to them, in MiB, an estimate of the
-    /// kernel's part included [default: 40 % of the container's memory limit, 256 without one]. Above half of
-    /// it such connections end after 5 s in place of the stall timeout, above three quarters after 1 s. Beyond
-    /// it the oldest end first, and at 125 % of it also new ones.
+    /// Maximum of memory, in MiB, for data that connections have not taken yet, an estimate of the kernel's part
+    /// included [default: 40 % of the container's memory limit, 256 without a limit]. Above half of it, connections
+    /// that take nothing end after 5 s in place of the stall timeout; above three quarters, after 1 s. Above all of
+    /// it, the oldest of them end first; above 125 %, new ones end too.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_BUFFERED", value_name = "MIB",
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     max_buffered: Option<u32>,
 
-    /// Threads that serve connections.
+    /// Number of threads that serve connections.
     #[arg(long, env = "SOCKETIO_SIDECAR_THREADS", value_name = "COUNT", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
 
-    /// Longest wait for a request's head, in seconds.
+    /// Maximum time to wait for the head of a request, in seconds.
     #[arg(long, env = "SOCKETIO_SIDECAR_HEAD_TIMEOUT", value_name = "SECONDS", default_value_t = 15,
           value_parser = clap::value_parser!(u32).range(1..))]
     head_timeout: u32,
 
-    /// Longest time for a request's body, from its head to its last byte, in seconds. A slower request is
-    /// answered with 408. Answers, such as event streams and downloads, have no such limit.
+    /// Maximum time for the body of a request, from its head to its last byte, in seconds. The sidecar answers a
+    /// slower request with 408. Answers, such as event streams and downloads, have no such limit.
     #[arg(long, env = "SOCKETIO_SIDECAR_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 300,
           value_parser = clap::value_parser!(u32).range(1..))]
     body_timeout: u32,
 
-    /// Longest wait for the next request on a connection, in seconds; more than any edge keeps it.
+    /// Maximum time to wait for the next request on a connection, in seconds. The default is longer than any edge
+    /// keeps a connection.
     #[arg(long, env = "SOCKETIO_SIDECAR_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 620,
           value_parser = clap::value_parser!(u32).range(60..))]
     idle_timeout: u32,
 
-    /// Longest wait for any progress of a body that is under way, in seconds. Waiting for an answer to
-    /// begin has no limit.
+    /// Maximum time without progress of a body that is under way, in seconds. Waiting for an answer to begin has no
+    /// limit.
     #[arg(long, env = "SOCKETIO_SIDECAR_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u32).range(1..))]
     stall_timeout: u32,
 
-    /// After SIGTERM, for how many seconds everything goes on, so that endpoints can be updated; SIGINT
-    /// does not wait.
+    /// Seconds after SIGTERM during which the sidecar serves as before, so that endpoints can be updated. SIGINT
+    /// skips this time.
     #[arg(long, env = "SOCKETIO_SIDECAR_DRAIN", value_name = "SECONDS", default_value_t = 5)]
     drain: u32,
 
-    /// After how many seconds of stopping everything ends that has not, open WebSockets included.
+    /// Seconds after which a sidecar that stops ends every connection, open WebSockets included.
     #[arg(long, env = "SOCKETIO_SIDECAR_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
     shutdown_timeout: u32,
 
-    /// How log lines are written.
+    /// Format of the log lines.
     #[arg(long, env = "SOCKETIO_SIDECAR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// Which log lines are written: error, warn, info, debug or trace, or directives such as
-    /// `info,socketio_sidecar::upstream=debug`.
+    /// Level of the log lines: error, warn, info, debug or trace. Directives such as
+    /// `info,socketio_sidecar::upstream=debug` set it for a module.
     #[arg(long, env = "SOCKETIO_SIDECAR_LOG", value_name = "LEVEL", default_value = "info")]
     pub log: String,
 }
@@ -179,28 +183,28 @@ const MIN_FIELDS: i64 = 50;
 /// `socketio-sidecar init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The directory, which must not exist.
+    /// Directory to create. It must not exist.
     directory: PathBuf,
 
-    /// The cluster's name: any that no other cluster has.
+    /// Name of the cluster. Every cluster needs a name of its own.
     #[arg(long, value_name = "NAME", default_value = "standalone")]
     cluster: String,
 
-    /// The mode to begin in.
+    /// Mode in which the sidecars begin.
     #[arg(long, value_enum, default_value_t = ModeArg::Enforce)]
     mode: ModeArg,
 
-    /// For how many days the certificates are valid.
+    /// Days for which the certificates are valid.
     #[arg(long, value_name = "DAYS", default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=36500))]
     valid_days: u32,
 }
 
-/// How log lines are written.
+/// Format of the log lines.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// JSON, with an object on each line.
     Json,
 }
 
@@ -218,17 +222,18 @@ enum KeepAliveArg {
 /// [`Mode`], on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ModeArg {
-    /// Give out no tags.
+    /// New sessions get no tag.
     Off,
-    /// Give out no tags, and count what fails.
+    /// New sessions get no tag, and requests that fail are counted.
     Observe,
-    /// Tag and forward.
+    /// New sessions get a tag, and requests are forwarded.
     Enforce,
 }
 
 impl RunArgs {
-    /// The sidecar these arguments describe, in a process that may open so many `descriptors`. `None` where `required` arguments are absent, which the
-    /// parser rules out when there is no subcommand.
+    /// Builds the sidecar that these arguments describe, in a process that may open so many `descriptors`.
+    ///
+    /// `None`: `required` arguments are absent. The parser rules that out when there is no subcommand.
     #[must_use]
     pub fn app(&self, descriptors: Option<u64>) -> Option<App> {
         let pod_ip = self.pod_ip?;

@@ -1,5 +1,4 @@
-//! What is counted, under `/metrics`. Never a sid, an address or an object's name: labels are words of
-//! this file.
+//! The metrics under `/metrics`. Labels are words of this file, never a sid, an address or an object's name.
 
 use std::fmt::Write;
 

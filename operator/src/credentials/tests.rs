@@ -9,7 +9,7 @@ fn at(days: u32) -> Terms<'static> {
     Terms { cluster: CLUSTER, certificate_days: 90, now }
 }
 
-/// What changed between the files of two credentials.
+/// Files that differ between two credentials.
 fn changed(one: &Credentials, other: &Credentials) -> Vec<String> {
     let other = other.files();
     one.files().into_iter().filter(|(name, file)| other[name] != *file).map(|(name, _)| name).collect()

@@ -1,7 +1,7 @@
-//! What a leader's requests pass, each one, at the moment it is handed to the connection.
+//! The fence that each request of a leader passes, when it is handed to the connection.
 //!
-//! Dropping the leader's work would not be enough: parts of it run as tasks of their own, and after a pause
-//! of the whole process any of them may go on before the timer that ends it.
+//! Dropping the leader's work would not be enough: parts of it run as tasks of their own. After a pause of the whole
+//! process, any of them may go on before the timer that ends it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const ANSWER: Duration = Duration::from_secs(35);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a request was not sent, or its answer not waited for.
+/// Reasons for which a request was not sent, or its answer was not awaited.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
     #[error("this process is not the leader any more")]

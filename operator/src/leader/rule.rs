@@ -1,4 +1,4 @@
-//! What a candidate does with the Lease as it reads it. Pure: the clock is an argument.
+//! Decisions of a candidate about the Lease as it reads it. Pure: the clock is an argument.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::LEASE;
 
-/// What matters of a Lease.
+/// Facts about a Lease that the decision needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts<'a> {
     /// The resourceVersion, which changes with every renewal.
@@ -17,7 +17,7 @@ pub(super) struct Facts<'a> {
     pub(super) duration: Duration,
 }
 
-/// What to do.
+/// Next move of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Move {
     /// Write it, with the version that was read.
@@ -72,7 +72,7 @@ mod tests {
         Some(Facts { version, holder, duration: LEASE })
     }
 
-    /// What is decided at the last of several looks, each so many milliseconds after the first.
+    /// Returns the decision at the last of several looks. Each look has its time in milliseconds after the first.
     fn last_of(looks: &[(u64, Option<Facts<'_>>)]) -> Move {
         let (start, mut candidate) = (Instant::now(), Candidate::new(ME));
         let decided =

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::*;
 
-/// What becomes of a process's requests.
+/// Fate of a process's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Network {
     Works,
@@ -31,7 +31,7 @@ struct State {
     lease: Option<Value>,
     versions: u64,
     networks: HashMap<String, Network>,
-    /// Who has worked, and when.
+    /// Processes that have worked, with the time.
     work: Vec<(Instant, String)>,
 }
 
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// Who has worked, in order, each once for as long as it went on.
+    /// Processes that have worked, in order. Consecutive work counts once.
     fn reigns(&self) -> Vec<String> {
         let mut reigns: Vec<_> = self.0.lock().unwrap().work.iter().map(|(_, who)| who.clone()).collect();
         reigns.dedup();

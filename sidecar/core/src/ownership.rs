@@ -47,7 +47,7 @@ pub enum Local<'t> {
 /// A tag that opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tagged<'t> {
-    /// Whom the tag names.
+    /// Owner that the tag names.
     pub owner: Owner,
     /// Range of the tag in the target, its dot included, to be cut out for the application.
     pub tag_span: Range<usize>,

@@ -1,7 +1,7 @@
 //! Detects an application that has been silent for so long that a person should read of it.
 //!
-//! Whoever asks `/readyz` finds out, so nothing is probed for this alone: in Kubernetes kubelet asks every other
-//! second. It says so once when the application falls silent, and once when it is back.
+//! Each request to `/readyz` checks the application, so nothing is probed for this alone. In Kubernetes, kubelet asks
+//! every other second. The log has a line when the application falls silent, and a line when it is back.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

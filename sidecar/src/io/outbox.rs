@@ -1,4 +1,4 @@
-//! What has to be written to a connection and is not yet.
+//! Bytes that are still to be written to a connection.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// One that has `bytes` to write.
+    /// Makes an outbox with `bytes` to write.
     pub(crate) fn of(bytes: Vec<u8>) -> Self {
         Self { bytes, ..Self::default() }
     }
@@ -45,7 +45,7 @@ impl Outbox {
         }
     }
 
-    /// How many bytes the stream has taken so far.
+    /// Returns the number of bytes that the stream has taken so far.
     pub(crate) fn written(&self) -> u64 {
         self.written
     }

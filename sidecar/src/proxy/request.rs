@@ -23,9 +23,9 @@ const MAX_REPEATABLE_HEAD: usize = 4 * 1024;
 /// A request whose head has been read, in the state that sending it has reached.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// What the next hop has yet to take: at first, the rewritten head.
+    /// Bytes that the next hop has yet to take: at first, the rewritten head.
     pub(super) outbox: Outbox,
-    /// How much of its body is still to come.
+    /// State of the request's body.
     pub(super) body: Body,
     pub(super) answer: AnswerRules,
     /// The parts of the head that a refusal needs.
@@ -41,13 +41,13 @@ pub(super) struct Request {
     pub(super) is_repeatable: bool,
     /// False if a part of the head lets the application end the exchange otherwise than the sidecar does.
     pub(super) allows_reuse: bool,
-    /// Where it goes, if anywhere.
+    /// Destination of the request, or the reason why it has none.
     pub(super) way: Result<Way, Rejection>,
     /// The session of a WebSocket upgrade, if it names one.
     pub(super) session: Option<Session>,
 }
 
-/// What the request says about its answer.
+/// Properties of the request that decide about its answer.
 #[derive(Debug)]
 pub(super) struct AnswerRules {
     pub(super) to_head: bool,
@@ -58,14 +58,14 @@ pub(super) struct AnswerRules {
     pub(super) limits: HeadLimits,
 }
 
-/// Whether an answer's body is read before it is passed on.
+/// Treatment of an answer's body before it is passed on.
 #[derive(Debug)]
 pub(super) enum Reading {
-    /// It is not.
+    /// The body is not read.
     Pass,
-    /// A handshake's, to tag it.
+    /// The body of a handshake's answer is read, to tag it.
     Tag(Arc<Applied>),
-    /// One that may say that the session is unknown, to count it.
+    /// The body of an answer that may say that the session is unknown is read, to count it.
     Observe,
 }
 

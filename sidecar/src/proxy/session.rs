@@ -3,12 +3,12 @@
 use socketio_sidecar_core::ownership::{Decision, Local};
 use socketio_sidecar_core::session_id::SidHash;
 
-/// What is kept of a session for the life of a WebSocket. One without a sid, a handshake over
-/// WebSocket, has none.
+/// Facts about a session that are kept for the life of a WebSocket. A handshake over WebSocket has no sid, and so no
+/// session here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Session {
     pub(super) hash: SidHash,
-    /// Its owner is known to all sidecars.
+    /// All sidecars know the owner.
     pub(super) is_tagged: bool,
 }
 

@@ -27,18 +27,18 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::io::{Budget, Conn, Outbox, READ_SIZE, Stall, StallAlarm, Stream};
 
-/// Who ended a tunnel.
+/// Causes for which a tunnel ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// The client.
+    /// The client ended it.
     Client,
-    /// The application or the peer.
+    /// The application or the peer ended it.
     Onward,
     /// One side did not take what was sent to it.
     Stalled,
-    /// This sidecar, in a paced close.
+    /// This sidecar ended it in a paced close.
     Closed,
-    /// This sidecar stopped, and its deadline came.
+    /// This sidecar stopped, and the deadline came.
     Shutdown,
 }
 
@@ -54,7 +54,7 @@ impl End {
     }
 }
 
-/// One direction.
+/// State of one direction.
 #[derive(Debug, Default)]
 struct Direction {
     outbox: Outbox,
@@ -72,14 +72,14 @@ pub(super) struct Tunnel {
     onward: Stream,
     up: Direction,
     down: Direction,
-    /// What the client was told so far.
+    /// Messages that the client was sent so far.
     said: Messages,
     farewell: Farewell,
     stall: Duration,
     budget: Budget,
 }
 
-/// How far a tunnel has come in telling its client that no more will come.
+/// State of the farewell: the client is told that no more will come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Farewell {
     NotDue,
@@ -130,17 +130,17 @@ impl Tunnel {
         }
     }
 
-    /// Whether the client was told that no more will come.
+    /// Reports whether the client was told that no more will come.
     pub(super) fn has_finished(&self) -> bool {
         self.farewell == Farewell::Said
     }
 
-    /// How many bytes the application or the peer has taken from the client.
+    /// Returns the number of bytes that the application or the peer has taken from the client.
     pub(super) fn bytes_up(&self) -> u64 {
         self.up.outbox.written()
     }
 
-    /// How many bytes the client has taken.
+    /// Returns the number of bytes that the client has taken.
     pub(super) fn bytes_down(&self) -> u64 {
         self.down.outbox.written()
     }
@@ -193,7 +193,7 @@ impl Tunnel {
     }
 }
 
-/// How much of what came for the client it is told; `None` when it is told nothing any more.
+/// Returns the number of these bytes that the client is sent; `None` after the farewell.
 fn tell(said: &mut Messages, farewell: Farewell, bytes: &[u8]) -> Option<usize> {
     match farewell {
         Farewell::NotDue => {

@@ -1,10 +1,9 @@
-//! When this sidecar ends a WebSocket: at its turn in a paced close, or when stopping has come to its
-//! last stage.
+//! End of a WebSocket by this sidecar: at its turn in a paced close, or at the last stage of stopping.
 //!
 //! # Invariants
 //! - While nothing is to be closed, a WebSocket that waits for its turn has no timer: it is woken when
 //!   sessions begin or cease to be closed.
-//! - One without a tag that was opened after the close began has no turn in it.
+//! - A WebSocket without a tag that was opened after the close began has no turn in it.
 //! - Waiting is cancel safe: nothing is drawn or counted by it that would be lost.
 
 use prometheus::IntGauge;
@@ -18,7 +17,7 @@ use crate::origin::Side;
 use crate::settings::CloseWindow;
 use crate::shutdown::{Listening, Stage};
 
-/// What decides when this sidecar ends a WebSocket.
+/// Decides when this sidecar ends a WebSocket.
 #[derive(Debug)]
 pub(super) struct Turn {
     listening: Listening,
@@ -28,25 +27,25 @@ pub(super) struct Turn {
     left: IntGauge,
 }
 
-/// What a paced close means for a WebSocket.
+/// Role of a WebSocket in a paced close.
 #[derive(Debug, Clone, Copy)]
 enum Paced {
-    /// Nothing: the sidecar that the client is connected to sees to it.
+    /// The sidecar that the client is connected to closes the WebSocket.
     Elsewhere,
-    /// One without a tag, with a lot of its own.
+    /// The WebSocket has no tag, and draws a lot of its own.
     Untagged(Lot),
-    /// Its session has a tag, and so a turn whenever the WebSocket was opened: the session is older.
+    /// The session has a tag, and so a turn whenever the WebSocket was opened: the session is older.
     Tagged(Lot),
 }
 
-/// What an open WebSocket has come to.
+/// Causes for which this sidecar ends an open WebSocket.
 #[derive(Debug)]
 pub(super) enum Come {
-    /// The last stage of stopping.
+    /// Stopping has come to its last stage.
     Shutdown,
-    /// Its turn in a paced close.
+    /// The WebSocket's turn in a paced close has come.
     Turn {
-        /// When the window ends.
+        /// End of the window.
         window_ends: Instant,
         /// To be held until the WebSocket has ended.
         left: Counted,
@@ -54,7 +53,7 @@ pub(super) enum Come {
 }
 
 impl Turn {
-    /// That of a WebSocket which is opened now.
+    /// Draws the turn of a WebSocket that is opened now.
     pub(super) fn new(proxy: &Proxy, side: Side, session: Option<Session>) -> Self {
         let tagged = session.filter(|session| session.is_tagged);
         let paced = match (side, tagged) {
@@ -66,12 +65,12 @@ impl Turn {
         Self { listening: proxy.shutdown.listen(), opened: Instant::now(), paced, left }
     }
 
-    /// When the WebSocket was opened.
+    /// Time at which the WebSocket was opened.
     pub(super) fn opened(&self) -> Instant {
         self.opened
     }
 
-    /// Waits until it comes, which may be never.
+    /// Waits until the turn comes, which may be never.
     pub(super) async fn comes(&mut self) -> Come {
         loop {
             let (stage, window) = self.listening.now();
@@ -96,7 +95,7 @@ impl Turn {
         self.listening.reached(Stage::Ended).await;
     }
 
-    /// Its moment of `window`, if it has one.
+    /// Returns the WebSocket's moment of `window`, if it has one.
     fn moment(&self, window: CloseWindow) -> Option<Instant> {
         let lot = match self.paced {
             Paced::Tagged(lot) => lot,

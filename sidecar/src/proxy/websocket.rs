@@ -21,11 +21,11 @@ pub(super) struct WebSocket<H> {
     about: About,
     open: Counted,
     closed: IntCounter,
-    /// What goes with the client's connection.
+    /// Guard that lives as long as the client's connection.
     held: H,
 }
 
-/// What the log says of it.
+/// Facts about the WebSocket for the log.
 struct About {
     to: &'static str,
     session: Option<SidHash>,
@@ -34,7 +34,7 @@ struct About {
 }
 
 impl<H> WebSocket<H> {
-    /// One of this `session`, if of any, that was opened by this `origin` and leads this `way`.
+    /// Makes the WebSocket of `session`, if it names one, that `origin` opened and that leads `way`.
     pub(super) fn new(
         proxy: &Proxy,
         tunnel: Tunnel,
@@ -108,7 +108,7 @@ impl<H> WebSocket<H> {
     }
 }
 
-/// What an open WebSocket comes to.
+/// Next event of an open WebSocket.
 enum Next {
     Ended(End),
     Come(Come),
