@@ -39,6 +39,8 @@ fn known() -> Vec<(Input, &'static str)> {
         "200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\na\r\n0\r\n\r\n",
         "200 OK\r\nTransfer-Encoding: identity\r\n\r\nabc",
+        "200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n",
+        "200 OK\r\nContent-Length:\t3\r\n\r\nabc",
         "200 OK\r\nConnection: content-length\r\nContent-Length: 3\r\n\r\nabc",
         "204 No Content\r\nContent-Length: 3\r\n\r\nabc",
         "204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -87,7 +87,7 @@ impl Reading {
 }
 
 /// Reports whether we may accept what others refuse: methods that they do not know, what a target
-/// holds, tabs around a Content-Length, and what stands in a chunk's extension.
+/// holds, and what stands in a chunk's extension.
 fn may_refuse(bytes: &[u8], message: &Message) -> bool {
     let [method, target] = &message.start;
     let is_status = method.bytes().all(|byte| byte.is_ascii_digit());
@@ -95,9 +95,8 @@ fn may_refuse(bytes: &[u8], message: &Message) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~%=&?+-".contains(&byte);
     let plain_start = known && target.starts_with('/') && target.bytes().all(plain);
     let odd_line = |line: &[u8]| {
-        let length = line.get(..14).is_some_and(|name| name.eq_ignore_ascii_case(b"content-length"));
         let size = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        line.ends_with(b"\r") && (length && line.contains(&b'\t') || line.get(size) == Some(&b';'))
+        line.ends_with(b"\r") && line.get(size) == Some(&b';')
     };
     !(is_status || plain_start) || bytes.split(|byte| *byte == b'\n').any(odd_line)
 }

@@ -23,15 +23,16 @@ pub(super) struct FramingFields {
 }
 
 impl FramingFields {
-    /// Takes note of `field` if it is a framing field.
-    pub(super) fn see(&mut self, field: &Header<'_>) -> Result<(), Malformed> {
+    /// Takes note of `field` of `head` if it is a framing field.
+    pub(super) fn see(&mut self, head: &[u8], field: &Header<'_>) -> Result<(), Malformed> {
         if field.name.eq_ignore_ascii_case("content-length") {
-            if self.length.is_some() {
+            if self.length.is_some() || has_tab_beside(head, field.value) {
                 return Err(Malformed::ContentLength);
             }
             self.length = Some(parse_length(field.value)?);
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
+            let is_plain = field.value.eq_ignore_ascii_case(b"chunked") && !has_tab_beside(head, field.value);
+            if self.chunked || !is_plain {
                 return Err(Malformed::TransferEncoding);
             }
             self.chunked = true;
@@ -52,6 +53,16 @@ impl FramingFields {
     }
 }
 
+/// True where a tab stands beside `value`, which is part of `head`. A tab is allowed there (RFC 9110 section 5.5), but Node
+/// refuses it around a `Content-Length`, and reads an answer with `chunked` and a tab until the connection closes.
+fn has_tab_beside(head: &[u8], value: &[u8]) -> bool {
+    let start = value.as_ptr().addr().saturating_sub(head.as_ptr().addr());
+    let (before, after) = (head.get(..start), head.get(start + value.len()..));
+    let before = before.into_iter().flatten().rev().take_while(|byte| **byte != b':');
+    let after = after.into_iter().flatten().take_while(|byte| **byte != b'\r');
+    before.chain(after).any(|byte| *byte == b'\t')
+}
+
 /// `1*DIGIT` that fits 63 bits: no sign, list, space or empty value (RFC 9110 section 8.6).
 fn parse_length(value: &[u8]) -> Result<u64, Malformed> {
     if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
@@ -67,9 +78,31 @@ mod tests {
     fn framing(fields: &[(&str, &str)], http_1_0: bool) -> Result<Option<Framing>, Malformed> {
         let mut seen = FramingFields::default();
         for (name, value) in fields {
-            seen.see(&Header { name, value: value.as_bytes() })?;
+            seen.see(value.as_bytes(), &Header { name, value: value.as_bytes() })?;
         }
         seen.resolve(http_1_0)
+    }
+
+    #[test]
+    fn a_framing_field_has_no_tab_beside_its_value() {
+        let framing = |name, line: &'static str, value: &str| {
+            let start = line.find(value).unwrap();
+            let value = &line.as_bytes()[start..start + value.len()];
+            let mut seen = FramingFields::default();
+            seen.see(line.as_bytes(), &Header { name, value })?;
+            seen.resolve(false)
+        };
+        for (line, is_plain) in [
+            (": chunked\r\n\t", true),
+            (":  chunked  \r\n", true),
+            (":\tchunked\r\n", false),
+            (": chunked \t\r\n", false),
+        ] {
+            assert_eq!(framing("Transfer-Encoding", line, "chunked").is_ok(), is_plain, "{line:?}");
+        }
+        for (line, is_plain) in [("\t: 5 \r\n", true), (": \t 5\r\n", false), (": 5\t\r\n", false)] {
+            assert_eq!(framing("Content-Length", line, "5").is_ok(), is_plain, "{line:?}");
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
                     upgrade = field.value.eq_ignore_ascii_case(b"websocket");
                 }
                 10 if field.name.eq_ignore_ascii_case("connection") => connection.see(field.value)?,
-                14 | 17 => framing.see(field)?,
+                14 | 17 => framing.see(head, field)?,
                 _ => {}
             }
         }

@@ -63,7 +63,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
                 10 if field.name.eq_ignore_ascii_case("keep-alive") => {
                     keep_alive_timeout = parse_keep_alive_timeout(field.value);
                 }
-                14 | 17 => framing.see(field)?,
+                14 | 17 => framing.see(head, field)?,
                 _ => {}
             }
         }
