@@ -208,6 +208,27 @@ async fn a_body_that_the_application_does_not_take_is_no_fault_of_the_client() {
     sending.abort();
 }
 
+#[tokio::test]
+async fn an_answer_that_ends_after_its_beginning_is_counted() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--stall-timeout", "1"]).await;
+    // Its reader stops, or the application.
+    for (part, cause) in [(vec![b'd'; 64 * MIB], "answer_stalled"), (vec![b'd'; 10], "bad_gateway")] {
+        let mut client = Wire::connect(place.clients()).await;
+        client.send(get("/down")).await;
+        let mut at_app = app.accept().await;
+        at_app.head().await;
+        at_app.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 128 * MIB)).await;
+        let sending = tokio::spawn(async move { at_app.try_send(&part).await });
+        assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+        let label = format!("cause=\"{cause}\"");
+        eventually(cause, async || sidecar.metric("failures_total", &[&label]).await == 1).await;
+        sending.abort();
+    }
+    assert_eq!(sidecar.metric("failures_total", &[]).await, 2);
+}
+
 /// Linux's own timeout for unacknowledged data also ends connections whose other side lives and does not
 /// read; it must not come before ours.
 #[tokio::test]

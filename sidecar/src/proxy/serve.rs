@@ -271,10 +271,14 @@ async fn pass(
             fresh = true;
             continue;
         }
-        let refusal = explain(proxy, way, &failure);
-        return match refusal {
+        return match explain(proxy, way, &failure) {
             Some(refusal) if to_client.written() == 0 => Err(refusal),
-            _ => Ok(Next::Abort),
+            Some(refusal) => {
+                // Too late for a refusal.
+                proxy.metrics.count_failure(refusal.cause());
+                Ok(Next::Abort)
+            }
+            None => Ok(Next::Abort),
         };
     }
 }
@@ -334,7 +338,8 @@ fn count_untagged(proxy: &Proxy, why: Untagged) {
     }
 }
 
-/// Counts a failure and says how to answer it; `None` where there is nobody to answer.
+/// Maps a failure to a refusal, which the caller counts. `None` where there is nobody to answer; such a failure is
+/// counted here.
 fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
     match failure {
         Failure::ClientGone => {
