@@ -123,7 +123,7 @@ impl App {
         let (held, ended) = (metrics.buffered_bytes.clone(), metrics.buffered_ended.clone());
         let limit = self.max_buffered.unwrap_or_else(cgroup::default_budget);
         let proxy = Arc::new(Proxy {
-            source,
+            source: source.clone(),
             budget: Budget::new(limit, held, ended),
             app: AppUpstream::new(
                 self.app,
@@ -133,10 +133,11 @@ impl App {
                 metrics.clone(),
             ),
             peers: Arc::new(Peers::new(
+                source,
                 self.peer_listen.port(),
                 self.timeouts.stall,
                 limits.idle,
-                metrics.owner_connects_ahead.clone(),
+                (metrics.owner_connects_ahead.clone(), metrics.peer_connections_lost.clone()),
             )),
             metrics,
             timeouts: self.timeouts,

@@ -13,6 +13,7 @@ mod budget;
 mod conn;
 mod deadline;
 mod outbox;
+mod peer;
 mod stall;
 mod stream;
 
@@ -20,6 +21,7 @@ pub(crate) use budget::Budget;
 pub(crate) use conn::Conn;
 pub(crate) use deadline::Deadline;
 pub(crate) use outbox::Outbox;
+pub(crate) use peer::{PeerConns, WATCH_INTERVAL, tune_watch};
 pub(crate) use stall::{Stall, StallAlarm};
 pub(crate) use stream::{RECEIVE_BUFFER, Stream, tune};
 

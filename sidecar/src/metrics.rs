@@ -47,6 +47,7 @@ pub struct Metrics {
     pub(crate) forward_seconds: Histogram,
     pub(crate) owner_connect_seconds: Histogram,
     pub(crate) owner_connects_ahead: IntCounter,
+    pub(crate) peer_connections_lost: IntCounter,
 }
 
 /// The counters of one side's requests by what was decided, looked up once: every request counts. Those
@@ -189,7 +190,7 @@ impl Metrics {
             owner_gone: d.counters(
                 "owner_gone_total",
                 &["reason"],
-                "Requests whose owner could not be reached, by reason.",
+                "Requests whose owner was gone, by reason: refused, unreachable, identity (another pod is there), vanished (it stopped answering).",
             )?,
             failures: d.counters(
                 "failures_total",
@@ -290,6 +291,10 @@ impl Metrics {
             owner_connects_ahead: d.counter(
                 "owner_connects_ahead_total",
                 "Connections to owners made before a request needed them.",
+            )?,
+            peer_connections_lost: d.counter(
+                "peer_connections_lost_total",
+                "Connections with peers closed because the peer's pod stopped answering without a word.",
             )?,
             registry: define.registry,
             reference: define.reference,

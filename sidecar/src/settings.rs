@@ -33,7 +33,7 @@ use socketio_sidecar_core::pace::Closing;
 use tokio::time::Instant;
 
 pub(crate) use reading::{Reading, Tick};
-pub(crate) use tls::PeerTls;
+pub(crate) use tls::{PeerTls, WATCH_PROTOCOL};
 
 /// How often the directory is read.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(1);

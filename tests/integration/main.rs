@@ -12,6 +12,7 @@
 //! | [`attacks`] | can one client harm another client's request? |
 //! | [`differential`] | is what we accept read the same by hyper, Node and Socket.IO? |
 //! | [`reload`], [`paced_close`], [`shutdown`], [`limits`] | what happens while it runs, and when it ends? |
+//! | [`vanished`] | who is told when a pod vanishes without a word? |
 //! | [`strangers`] | what can those keep from others who open connections and are silent? |
 //! | [`secrets`], [`secrets_in_errors`], [`command_line`], [`reference`], [`purity`] | what may be read, what is read, and what may not be linked? |
 //! | [`threat_model`] | does every claim of the threat model have its test? |
@@ -57,4 +58,5 @@ mod standalone;
 mod strangers;
 mod strict_http;
 mod threat_model;
+mod vanished;
 mod words;

@@ -118,7 +118,7 @@ impl Conn {
     fn is_silent(&self, ask_kernel: bool) -> bool {
         let tcp = match &self.stream {
             Stream::Tcp(stream) => stream,
-            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Tls(stream) => stream.tls.get_ref().0,
         };
         let peek = || SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
         let peeked = if ask_kernel { peek() } else { tcp.try_io(Interest::READABLE, peek) };
@@ -129,12 +129,14 @@ impl Conn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::PeerConns;
     use crate::settings::PeerTls;
     use socketio_sidecar_core::certificates::CertificateAuthority;
     use socketio_sidecar_core::config::peer_name;
     use socketio_sidecar_core::owner_tag::PodDigest;
     use std::future::poll_fn;
     use std::pin::Pin;
+    use std::sync::Arc;
     use std::task::Waker;
     use std::time::{Duration, SystemTime};
     use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -180,7 +182,8 @@ mod tests {
                 TlsAcceptor::from(tls.server.clone()).accept(stream).await
             },
         );
-        (Conn::new(Stream::Tls(Box::new(ours.unwrap().into()))), theirs.unwrap().into())
+        let ours = Arc::<PeerConns>::default().add(ours.unwrap().into());
+        (Conn::new(Stream::Tls(Box::new(ours))), theirs.unwrap().into())
     }
 
     #[tokio::test]

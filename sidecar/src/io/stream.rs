@@ -12,9 +12,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsStream;
 
 use super::READ_SIZE;
+use super::peer::PeerStream;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
@@ -48,7 +48,7 @@ pub(crate) enum Stream {
     /// From clients and edges, and to the application.
     Tcp(TcpStream),
     /// Between peers. Boxed, since its state is large and most connections have none.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<PeerStream>),
 }
 
 /// Sets what every connection needs: no delay for small packets, and an end for dead peers, which
@@ -67,6 +67,11 @@ pub(crate) fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
 }
 
 impl Stream {
+    /// Reports whether the connection was ended because the peer's pod has vanished.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.is_lost())
+    }
+
     /// Connects, with a receive buffer of [`RECEIVE_BUFFER`] bytes, which has to be set before.
     pub(crate) async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
         let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -132,21 +137,21 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(&mut stream.tls).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(_) => Poll::Ready(Ok(())),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(&mut stream.tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut stream.tls).poll_shutdown(cx),
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::limits::Limits;
 use crate::metrics::Counted;
 use crate::origin::{Origin, Side};
 use crate::places::{Ages, Place, Places};
+use crate::settings::WATCH_PROTOCOL;
 use crate::shutdown::Stage;
 use crate::sources::{Sources, Ticket};
 use crate::throttle::Throttle;
@@ -209,7 +210,18 @@ async fn admit_peer(
         proxy.metrics.refused.with_label_values(&["peer_limit"]).inc();
         return None;
     };
-    Some((Conn::new(Stream::Tls(Box::new(stream.into()))), place, held))
+    if stream.get_ref().1.alpn_protocol() == Some(WATCH_PROTOCOL) {
+        drop(handshake);
+        // A watch is silent, and is not closed for that.
+        place.work();
+        tokio::select! {
+            () = proxy.shutdown.reached(Stage::Closing) => {}
+            () = proxy.peers.hold_watch(peer.ip(), stream.into()) => {}
+        }
+        return None;
+    }
+    let stream = proxy.peers.accepted(peer.ip()).add(stream.into());
+    Some((Conn::new(Stream::Tls(Box::new(stream))), place, held))
 }
 
 /// Waits for a place.

@@ -23,6 +23,8 @@ pub(super) enum Refusal {
     AppUnreachable,
     /// This sidecar cannot open another connection.
     Exhausted,
+    /// The owner's pod has vanished after it was sent the request.
+    OwnerVanished,
     /// The owner lives, and cannot be reached.
     Busy,
     /// As many WebSockets are open as may be.
@@ -56,6 +58,7 @@ impl Refusal {
             Self::Rejected(Rejection::NotOwner) => "not_owner",
             Self::AppUnreachable => "app_unreachable",
             Self::Exhausted => "exhausted",
+            Self::OwnerVanished => "owner_vanished",
             Self::Busy => "busy",
             Self::TooManyWebSockets => "websocket_limit",
             Self::TooManyFromSource => "source_limit",
@@ -80,7 +83,7 @@ impl Refusal {
             Self::Rejected(Rejection::AmbiguousSid) => {
                 ("400 Bad Request", JSON, r#"{"code":3,"message":"Bad request"}"#.to_owned())
             }
-            Self::Rejected(Rejection::NotOwner) => {
+            Self::Rejected(Rejection::NotOwner) | Self::OwnerVanished => {
                 ("400 Bad Request", JSON, r#"{"code":1,"message":"Session ID unknown"}"#.to_owned())
             }
             Self::AppUnreachable => {
@@ -185,6 +188,7 @@ mod tests {
             Refusal::AppUnreachable,
             Refusal::Exhausted,
             Refusal::Busy,
+            Refusal::OwnerVanished,
             Refusal::TooManyWebSockets,
             Refusal::TooManyFromSource,
             Refusal::BadGateway,

@@ -28,7 +28,7 @@ use crate::origin::{Origin, Side};
 use crate::places::Place;
 use crate::settings::Applied;
 use crate::shutdown::Stage;
-use crate::upstream::UpstreamConn;
+use crate::upstream::{OwnerGone, UpstreamConn};
 
 /// Why no head came.
 enum NoHead {
@@ -271,7 +271,7 @@ async fn pass(
             fresh = true;
             continue;
         }
-        return match explain(proxy, way, &failure) {
+        return match explain(proxy, way, &failure, onward.conn.stream.is_lost()) {
             Some(refusal) if to_client.written() == 0 => Err(refusal),
             Some(refusal) => {
                 // Too late for a refusal.
@@ -340,7 +340,7 @@ fn count_untagged(proxy: &Proxy, why: Untagged) {
 
 /// Maps a failure to a refusal, which the caller counts. `None` where there is nobody to answer; such a failure is
 /// counted here.
-fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
+fn explain(proxy: &Proxy, way: Way, failure: &Failure, is_owner_lost: bool) -> Option<Refusal> {
     match failure {
         Failure::ClientGone => {
             proxy.metrics.count_failure("client_gone");
@@ -367,6 +367,10 @@ fn explain(proxy: &Proxy, way: Way, failure: &Failure) -> Option<Refusal> {
             };
             tracing::warn!(from = way.label(), %why, "refused an answer; {setting} sets the limit");
             Some(Refusal::AnswerHeadTooLarge)
+        }
+        Failure::Unsent(_) | Failure::Unanswered(_) | Failure::Broken(_) if is_owner_lost => {
+            proxy.metrics.count_owner_gone(OwnerGone::Vanished.reason());
+            Some(Refusal::OwnerVanished)
         }
         Failure::Unsent(error) | Failure::Unanswered(error) | Failure::Broken(error) => {
             tracing::info!(to = way.label(), %error, "the connection onward broke");

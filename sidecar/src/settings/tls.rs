@@ -25,12 +25,17 @@ use rustls::{
 };
 use socketio_sidecar_core::config::{CA_FILE, CERTIFICATE_FILE, KEY_FILE};
 
+/// ALPN name of a connection that carries no requests and shows only that the other pod is there.
+pub(crate) const WATCH_PROTOCOL: &[u8] = b"socketio-affinity-watch";
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Both roles of a sidecar.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerTls {
     pub(crate) client: Arc<ClientConfig>,
+    /// As `client`, for a connection that carries no requests.
+    pub(crate) watch: Arc<ClientConfig>,
     pub(crate) server: Arc<ServerConfig>,
     own: OwnCertificate,
 }
@@ -112,12 +117,15 @@ impl PeerTls {
         });
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(unusable)?;
         let resolver = OwnName { name: own_name.to_owned(), certified: Arc::new(certified) };
-        let server = ServerConfig::builder_with_provider(provider)
+        let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .map_err(TlsRefusal::Version)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(resolver));
-        Ok(Self { client: Arc::new(client), server: Arc::new(server), own })
+        server.alpn_protocols = vec![WATCH_PROTOCOL.to_vec()];
+        let mut watch = client.clone();
+        watch.alpn_protocols = vec![WATCH_PROTOCOL.to_vec()];
+        Ok(Self { client: Arc::new(client), watch: Arc::new(watch), server: Arc::new(server), own })
     }
 
     /// For how many whole days from `now` peers will accept the certificate; at most ten years.

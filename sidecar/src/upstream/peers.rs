@@ -14,10 +14,12 @@
 //!   a connection within [`CONNECT_TIMEOUT`], and nothing was heard from it meanwhile on any other connection.
 //! - A pod that is alive and cannot be reached is tried again for [`BUSY_TIMEOUT`], and is *busy* then. A TLS handshake that
 //!   breaks or takes too long follows an accepted connection, so its pod is alive.
+//! - Connections of a pod that vanished end within 5 s, on both sides ([`watch`]).
 //! - No request waits longer than [`MAX_CONNECT_TIME`] for a connection, its turn to dial included.
 
 mod dial_turn;
 mod failure;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -26,17 +28,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntCounter;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socketio_sidecar_core::config::peer_name;
 use socketio_sidecar_core::owner_tag::{Owner, PodDigest};
 use socketio_sidecar_core::reuse::ReuseLimits;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::pool::Pool;
 use super::{UpstreamConn, is_own_shortage};
-use crate::io::{Conn, Stream, tune};
-use crate::settings::Applied;
+use crate::io::{Conn, PeerConns, Stream, tune};
+use crate::settings::{Applied, Source};
 use dial_turn::{DialTurn, Dials};
 use failure::Lost;
 
@@ -81,32 +85,48 @@ enum Attempt {
 /// The other sidecars of this cluster.
 #[derive(Debug)]
 pub(crate) struct Peers {
+    source: Arc<Source>,
     port: u16,
     stall: Duration,
     pool: Pool<PodKey>,
     /// Pods to which no connection could be made, each until its entry ends.
     lost: Mutex<HashMap<PodKey, (Instant, Lost)>>,
     dials: Dials,
-    /// Time at which a peer at this address last answered, or proved to be a peer.
+    /// Connections to owners, each of whose pods is watched.
+    watched: Mutex<HashMap<PodKey, Arc<PeerConns>>>,
+    /// Connections from the pods at these addresses.
+    accepted: Mutex<HashMap<IpAddr, Arc<PeerConns>>>,
+    /// Time at which a peer at this address proved to be a peer, or was seen to have said something.
     heard: Mutex<HashMap<IpAddr, Instant>>,
     /// Pods to which a connection is being made ahead.
     ahead: Mutex<HashSet<PodKey>>,
     connects_ahead: IntCounter,
+    conns_lost: IntCounter,
 }
 
 impl Peers {
     /// `port` is the same for all sidecars of a cluster; `stall` is the longest time for which a connection may make no
     /// progress; `idle` is the most connections that are kept idle.
-    pub(crate) fn new(port: u16, stall: Duration, idle: usize, connects_ahead: IntCounter) -> Self {
+    pub(crate) fn new(
+        source: Arc<Source>,
+        port: u16,
+        stall: Duration,
+        idle: usize,
+        (connects_ahead, conns_lost): (IntCounter, IntCounter),
+    ) -> Self {
         Self {
+            source,
             port,
             stall,
             pool: Pool::new(ReuseLimits::trusting(), idle),
             lost: Mutex::default(),
             dials: Dials::default(),
+            watched: Mutex::default(),
+            accepted: Mutex::default(),
             heard: Mutex::default(),
             ahead: Mutex::default(),
             connects_ahead,
+            conns_lost,
         }
     }
 
@@ -153,7 +173,7 @@ impl Peers {
     /// # Errors
     /// [`PeerFailure`], after [`MAX_CONNECT_TIME`] at most. Nothing was sent.
     pub(crate) async fn connect(
-        &self,
+        self: &Arc<Self>,
         owner: &Owner,
         applied: &Applied,
     ) -> Result<UpstreamConn, PeerFailure> {
@@ -161,7 +181,11 @@ impl Peers {
         connected.unwrap_or_else(|late| Err(PeerFailure::Busy(late.into())))
     }
 
-    async fn connect_in_turn(&self, owner: &Owner, applied: &Applied) -> Result<UpstreamConn, PeerFailure> {
+    async fn connect_in_turn(
+        self: &Arc<Self>,
+        owner: &Owner,
+        applied: &Applied,
+    ) -> Result<UpstreamConn, PeerFailure> {
         let key = (owner.ip, owner.pod);
         let _turn = DialTurn::wait(&self.dials, key).await;
         if let Some(lost) = self.remembered(key) {
@@ -178,7 +202,7 @@ impl Peers {
     fn remembered(&self, key: PodKey) -> Option<Lost> {
         let (until, lost) = lock(&self.lost).get(&key).copied()?;
         let now = Instant::now();
-        if until <= now || self.was_heard_since(key.0, until - REMEMBER) {
+        if until <= now || self.was_heard_since(key, until - REMEMBER) {
             return None;
         }
         tracing::trace!(?lost, left = ?until - now, "another request could not reach the owner just now");
@@ -197,17 +221,23 @@ impl Peers {
     }
 
     /// Dials again while the pod is alive.
-    async fn dial_patiently(&self, owner: &Owner, applied: &Applied) -> Result<UpstreamConn, PeerFailure> {
+    async fn dial_patiently(
+        self: &Arc<Self>,
+        owner: &Owner,
+        applied: &Applied,
+    ) -> Result<UpstreamConn, PeerFailure> {
+        let key = (owner.ip, owner.pod);
         let (started, mut pause) = (Instant::now(), RETRY_INTERVAL);
         loop {
             let attempt_started = Instant::now();
-            let error = match self.dial(owner, applied).await {
-                Ok(conn) => {
+            let error = match self.dial_tls(owner, applied, &applied.tls.client).await {
+                Ok(stream) => {
                     self.note_heard(owner.ip);
-                    return Ok(conn);
+                    let stream = self.watched(owner).add(stream);
+                    return Ok(UpstreamConn::new(Conn::new(Stream::Tls(Box::new(stream)))));
                 }
                 Err(Attempt::Failed(failure)) => return Err(failure),
-                Err(Attempt::Silent(_)) if !self.was_heard_since(owner.ip, attempt_started) => {
+                Err(Attempt::Silent(_)) if !self.was_heard_since(key, attempt_started) => {
                     return Err(PeerFailure::Gone(OwnerGone::Unreachable));
                 }
                 Err(Attempt::Silent(error) | Attempt::Broken(error)) => error,
@@ -220,7 +250,12 @@ impl Peers {
         }
     }
 
-    async fn dial(&self, owner: &Owner, applied: &Applied) -> Result<UpstreamConn, Attempt> {
+    async fn dial_tls(
+        &self,
+        owner: &Owner,
+        applied: &Applied,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<TlsStream<TcpStream>, Attempt> {
         let failed = |failure| Err(Attempt::Failed(failure));
         let address = SocketAddr::new(owner.ip, self.port);
         let stream = match timeout(CONNECT_TIMEOUT, Stream::connect(address)).await {
@@ -236,9 +271,9 @@ impl Peers {
         tune(&stream, self.stall).map_err(own)?;
         let name = peer_name(owner.pod, &applied.settings.config.cluster);
         let name = ServerName::try_from(name).map_err(|error| own(io::Error::other(error)))?;
-        let connector = TlsConnector::from(applied.tls.client.clone());
+        let connector = TlsConnector::from(tls.clone());
         match timeout(HANDSHAKE_TIMEOUT, connector.connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(UpstreamConn::new(Conn::new(Stream::Tls(Box::new(stream.into()))))),
+            Ok(Ok(stream)) => Ok(stream.into()),
             // What rustls says is what the other side showed or answered; the rest is the connection's.
             Ok(Err(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
                 tracing::warn!(peer = %address, %error, "whoever is there could not prove to be the owner");
@@ -251,22 +286,19 @@ impl Peers {
 
     /// Keeps a connection for the next request to the same pod, from `now` on.
     pub(crate) fn put(&self, owner: &Owner, conn: UpstreamConn, now: Instant) {
-        self.note_heard_at(owner.ip, now);
         self.pool.put((owner.ip, owner.pod), conn, KEEP, now);
     }
 
     /// Closes idle connections that have expired or ended, and returns how many are left.
     pub(crate) fn look_through(&self) -> usize {
+        self.prune_accepted();
         self.pool.look_through().idle
     }
 
     /// Notes that a peer at this address is alive.
     pub(crate) fn note_heard(&self, ip: IpAddr) {
-        self.note_heard_at(ip, Instant::now());
-    }
-
-    fn note_heard_at(&self, ip: IpAddr, now: Instant) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let mut heard = lock(&self.heard);
         let ip = ip.to_canonical();
         if heard.len() >= MAX_HEARD && !heard.contains_key(&ip) {
             heard.retain(|_, at| now.saturating_duration_since(*at) < CONNECT_TIMEOUT);
@@ -276,8 +308,16 @@ impl Peers {
         }
     }
 
-    fn was_heard_since(&self, ip: IpAddr, since: Instant) -> bool {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Bytes on a connection to the pod are dated up to [`crate::io::WATCH_INTERVAL`] too late.
+    fn was_heard_since(&self, key: PodKey, since: Instant) -> bool {
+        if lock(&self.watched).get(&key).is_some_and(|conns| conns.take_heard()) {
+            self.note_heard(key.0);
+        }
+        self.was_noted_since(key.0, since)
+    }
+
+    fn was_noted_since(&self, ip: IpAddr, since: Instant) -> bool {
+        let heard = lock(&self.heard);
         heard.get(&ip.to_canonical()).is_some_and(|at| *at > since)
     }
 }

@@ -10,6 +10,8 @@ pub(crate) enum OwnerGone {
     Refused,
     /// Nobody answers there, or there is no way to it.
     Unreachable,
+    /// The pod stopped answering while connections to it were open.
+    Vanished,
     /// Somebody else is there: another pod, another cluster, or no sidecar at all.
     Identity,
 }
@@ -20,6 +22,7 @@ impl OwnerGone {
         match self {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
+            Self::Vanished => "vanished",
             Self::Identity => "identity",
         }
     }

@@ -4,18 +4,19 @@ use crate::init::{Init, init};
 use crate::settings::{Identity, Source};
 use socketio_sidecar_core::config::Mode;
 
-fn applied() -> Arc<Applied> {
+fn source() -> Arc<Source> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("c");
     init(&Init { directory: path.clone(), cluster: "test".into(), mode: Mode::Enforce, valid_days: 1 })
         .unwrap();
     let identity = Identity { pod_ip: [127, 0, 0, 1].into(), pod_uid: "pod".into(), app_port: 3000 };
-    Source::open(&path, identity).unwrap().applied()
+    Arc::new(Source::open(&path, identity).unwrap())
 }
 
-fn peers() -> Peers {
+fn peers() -> Arc<Peers> {
+    let counter = || IntCounter::new("counter", "counter").unwrap();
     // Nobody listens on port 1.
-    Peers::new(1, Duration::from_secs(60), 8, IntCounter::new("ahead", "ahead").unwrap())
+    Arc::new(Peers::new(source(), 1, Duration::from_secs(60), 8, (counter(), counter())))
 }
 
 fn owner() -> Owner {
@@ -24,7 +25,8 @@ fn owner() -> Owner {
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_for_a_turn_has_a_deadline() {
-    let (peers, owner, applied) = (peers(), owner(), applied());
+    let (peers, owner) = (peers(), owner());
+    let applied = peers.source.applied();
     let key = (owner.ip, owner.pod);
     let mut turns = Vec::new();
     for _ in 0..MAX_DIALS {
