@@ -24,7 +24,7 @@ use super::drift::{digest, holds};
 use super::error::Error;
 use super::names::{APPLIED_ANNOTATION, MANAGER, ORIGINAL_ANNOTATION};
 use super::observed::Observed;
-use super::plan::{Asks, Route};
+use super::plan::Route;
 use super::validate::Validated;
 
 /// What is read and written here: kinds that the compiler knows, in a namespace.

@@ -13,7 +13,7 @@ use super::desired_config::desired_config;
 use super::error::Error;
 use super::observed::Observed;
 use super::observed::workload::Workload;
-use super::plan::{Asks, Plan, Route};
+use super::plan::{Plan, Route};
 use super::validate::{ClientService, Edge, EdgeIngress, Validated};
 use crate::crd::v1alpha1::Step;
 use crate::credentials::Credentials;
@@ -91,7 +91,7 @@ pub(crate) fn build(
     let Validated { cluster, observed, workload, service, edge, .. } = valid;
     let (secret, revision) = build_secret(cluster, observed, plan.step, credentials)?;
     let route = plan.step.route();
-    let injection = match plan.injects {
+    let injection = match plan.writes_sidecar {
         true => Some(
             injection::build_injection(cluster, valid.image()).map_err(Error::unreadable("the sidecar"))?,
         ),
@@ -136,7 +136,7 @@ pub(crate) fn build_release(
         }
         _ => ServiceChange::Leave,
     };
-    let removal = workload.filter(|workload| !step.injects() && is_left(cluster, workload));
+    let removal = workload.filter(|workload| !step.keeps_sidecar() && is_left(cluster, workload));
     let taken = cluster.spec.edge.ingress.as_ref().is_some_and(|wanted| wanted.take_over);
     let ingress = match (&observed.ingress, &cluster.ingress) {
         // The user's own gets its annotations back, together with the Service.

@@ -10,7 +10,6 @@ use super::drift::digest;
 use super::error::Error;
 use super::front;
 use super::observed::{Observed, sidecar_secret};
-use super::plan::Asks;
 use crate::crd::v1alpha1::{Mode, Step};
 use crate::credentials::Credentials;
 

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 use super::condition::list;
 use crate::crd::v1alpha1::{Drain, SocketIoClusterStatus, Step};
-pub(crate) use steps::{Asks, Route};
+pub(crate) use steps::Route;
 use steps::{PODS_FOLLOW, Takes};
 
 /// How long endpoints may take to be known everywhere: kube-proxy and edges follow them within seconds.
@@ -73,7 +73,7 @@ pub(crate) struct Plan {
     /// The step.
     pub(crate) step: Step,
     /// The sidecar is put into the template: not on the way out, nor while somebody keeps taking it out.
-    pub(crate) injects: bool,
+    pub(crate) writes_sidecar: bool,
     /// What the step waits for, as a sentence; nothing when all is in place.
     pub(crate) waits_for: Option<String>,
     /// When to look again.
@@ -86,7 +86,14 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn of(step: Step) -> Self {
-        Self { step, injects: false, waits_for: None, again: Some(SOON), release: false, overdue: false }
+        Self {
+            step,
+            writes_sidecar: false,
+            waits_for: None,
+            again: Some(SOON),
+            release: false,
+            overdue: false,
+        }
     }
 
     /// What is to hold has only just been written: the pods are yet to follow.
@@ -147,7 +154,7 @@ pub(crate) fn decide(situation: &Situation) -> Plan {
         if situation.deleting { next_of_deletion(situation, current) } else { next(situation, current) };
     let plan = if step == current { stay(situation, step) } else { enter(step) };
     Plan {
-        injects: step <= Step::Programmed && !situation.contested,
+        writes_sidecar: step <= Step::Programmed && !situation.contested,
         overdue: situation.waited(PATIENCE + situation.own_wait(current)),
         ..plan
     }

@@ -16,7 +16,6 @@ use super::finalizer::remove_finalizer;
 use super::names;
 use super::next_resync::next_resync;
 use super::patch_status::{patch_status, publish};
-use super::plan::Asks;
 use super::restore::{self, restore};
 use super::situation::plan;
 use super::status::progress::progress;

@@ -179,7 +179,7 @@ proptest! {
             for step in STEPS {
                 if let Ok(valid) = validate(&cluster, &observed, &others, "sidecar:1") {
                     let plan =
-                        Plan { step, injects: true, waits_for: None, again: None, release: false, overdue: false };
+                        Plan { step, writes_sidecar: true, waits_for: None, again: None, release: false, overdue: false };
                     let built = build(&valid, &plan, &CREDENTIALS, "system");
                     prop_assert!(built.is_ok(), "{:?}", built.err());
                 }

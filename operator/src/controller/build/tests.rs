@@ -25,8 +25,8 @@ fn theirs() -> Cluster {
 }
 
 fn built(step: Step, observed: &Observed, contested: bool) -> Resources {
-    let injects = step <= Step::Programmed && !contested;
-    let plan = Plan { step, injects, waits_for: None, again: None, release: false, overdue: false };
+    let writes_sidecar = step <= Step::Programmed && !contested;
+    let plan = Plan { step, writes_sidecar, waits_for: None, again: None, release: false, overdue: false };
     let cluster = theirs();
     let valid = validate(&cluster, observed, &[], "sidecar:2").unwrap();
     build(&valid, &plan, &credentials(), "system").unwrap()

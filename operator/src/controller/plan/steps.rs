@@ -1,16 +1,4 @@
 //! The table of steps: what each asks for, how long it takes, and what is said of it. Pure.
-//!
-//! | step | the sidecar is in the template | the Service leads to | tags | goes on when |
-//! | --- | --- | --- | --- | --- |
-//! | Injecting | yes | the application | none | every ready pod has a ready sidecar |
-//! | Settling | yes | the sidecars | as before: at first none | the endpoints agree, and [`SETTLE`](super::SETTLE) has passed |
-//! | Programmed | yes | the sidecars | as the spec says | deletion |
-//! | Untagging | yes | the sidecars | no new ones | every ready pod has applied that |
-//! | Draining | yes | the sidecars | no new ones | `drain.deadlineSeconds` have passed |
-//! | Closing | yes | the sidecars | no new ones, sessions are closed | every ready pod has applied that |
-//! | Emptying | yes | the sidecars | the same | `drain.windowSeconds` have passed |
-//! | RoutingBack | yes | the application | the same | [`SETTLE`](super::SETTLE) has passed |
-//! | Uninjecting | no | the application | – | no pod has the sidecar; then the object is released |
 
 use crate::controller::condition::Reason;
 use crate::crd::v1alpha1::{Mode, SocketIoClusterSpec, Step};
@@ -57,7 +45,7 @@ pub(super) enum Takes {
 /// One row of the table.
 pub(super) struct Row {
     /// The sidecar is in the pod template.
-    injects: bool,
+    keeps_sidecar: bool,
     /// The target of the client Service.
     route: Route,
     /// The orders to the sidecars about sessions.
@@ -70,19 +58,27 @@ pub(super) struct Row {
     pub(super) begins_with: &'static str,
 }
 
-/// What a step asks for.
-pub(crate) trait Asks {
-    /// The sidecar is in the pod template.
-    fn injects(self) -> bool;
-    /// Where the Service leads.
-    fn route(self) -> Route;
-    /// What the sidecars are told.
-    fn sessions(self) -> Sessions;
-    /// The reason of Ready while the step is under way.
-    fn reason(self) -> Reason;
-}
-
 impl Step {
+    /// Returns true if the sidecar is in the pod template.
+    pub(crate) fn keeps_sidecar(self) -> bool {
+        self.row().keeps_sidecar
+    }
+
+    /// The target of the client Service.
+    pub(crate) fn route(self) -> Route {
+        self.row().route
+    }
+
+    /// The orders to the sidecars about sessions.
+    pub(crate) fn sessions(self) -> Sessions {
+        self.row().sessions
+    }
+
+    /// The reason of Ready while the step is under way.
+    pub(crate) fn reason(self) -> Reason {
+        self.row().reason
+    }
+
     /// The row of the step.
     pub(super) fn row(self) -> Row {
         use Route::{Application, Sidecars};
@@ -90,7 +86,7 @@ impl Step {
         use Takes::{Deadline, Nothing, Settle, Window};
 
         #[rustfmt::skip]
-        let (injects, route, sessions, takes, reason, begins_with) = match self {
+        let (keeps_sidecar, route, sessions, takes, reason, begins_with) = match self {
             Self::Injecting => (true, Application, Untagged, Nothing, Reason::Injecting,
                 "pods with the sidecar"),
             Self::Settling => (true, Sidecars, AsBefore, Settle, Reason::Settling,
@@ -98,7 +94,7 @@ impl Step {
             Self::Programmed => (true, Sidecars, AsSpecified, Nothing, Reason::Applying,
                 PODS_FOLLOW),
             Self::Untagging => (true, Sidecars, Untagged, Nothing, Reason::Untagging,
-                "every pod to give out no more tags"),
+                "every pod to stop tagging new sessions"),
             Self::Draining => (true, Sidecars, Untagged, Deadline, Reason::Draining,
                 "sessions that are known by their tag"),
             Self::Closing => (true, Sidecars, Close, Nothing, Reason::Closing,
@@ -110,25 +106,7 @@ impl Step {
             Self::Uninjecting => (false, Application, Close, Nothing, Reason::Uninjecting,
                 "pods without the sidecar"),
         };
-        Row { injects, route, sessions, takes, reason, begins_with }
-    }
-}
-
-impl Asks for Step {
-    fn injects(self) -> bool {
-        self.row().injects
-    }
-
-    fn route(self) -> Route {
-        self.row().route
-    }
-
-    fn sessions(self) -> Sessions {
-        self.row().sessions
-    }
-
-    fn reason(self) -> Reason {
-        self.row().reason
+        Row { keeps_sidecar, route, sessions, takes, reason, begins_with }
     }
 }
 

@@ -224,7 +224,7 @@ impl World {
             }
         };
         write(&mut || self.told = told);
-        write(&mut || self.template = plan.step.injects());
+        write(&mut || self.template = plan.step.keeps_sidecar());
         write(&mut || self.route = plan.step.route());
         write(&mut || self.released |= plan.release);
         if situation.recorded.map(|(step, _)| step) != Some(plan.step) {

@@ -9,7 +9,7 @@ use crate::controller::front;
 use crate::controller::names;
 use crate::controller::observed::Observed;
 use crate::controller::observed::workload::Workload;
-use crate::controller::plan::{Asks, Plan, Route};
+use crate::controller::plan::{Plan, Route};
 use crate::controller::validate::{Edge, Validated};
 use crate::crd::v1alpha1::{AdapterType, Mode};
 

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::controller::cluster::Cluster;
 use crate::controller::observed::{Observed, reports, sidecar_secret};
-use crate::controller::plan::{Asks, Plan};
+use crate::controller::plan::Plan;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 
 /// The part of the status that the next reconcile goes by. `now` is after the writes, with which the wait of a step

@@ -11,7 +11,7 @@ use serde_json::json;
 
 fn plan(step: Step, waits_for: Option<&str>) -> Plan {
     let waits_for = waits_for.map(str::to_owned);
-    Plan { step, injects: false, waits_for, again: None, release: false, overdue: false }
+    Plan { step, writes_sidecar: false, waits_for, again: None, release: false, overdue: false }
 }
 
 fn found(
