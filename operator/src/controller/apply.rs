@@ -48,7 +48,7 @@ pub(crate) struct Applied {
     pub(crate) revision: String,
     /// What else had been changed or deleted by somebody else, and was put back.
     pub(crate) repaired: Vec<ObjectReference>,
-    /// Why the Ingress is not as it should be; all else does not depend on it.
+    /// Error of the Ingress, on which nothing else depends. It is never an outdated one, which the next pass resolves.
     pub(crate) edge_refused: Option<Error>,
 }
 
@@ -101,6 +101,7 @@ pub(crate) async fn apply(
     }
     match apply_ingress(valid, ingress, context).await {
         Ok(what) => repaired(what),
+        Err(error) if error.is_outdated() => return Err(error),
         Err(error) => applied.edge_refused = Some(error),
     }
     Ok(applied)

@@ -10,7 +10,7 @@ pub(crate) use reason::Reason;
 /// The types of condition, in the order of their importance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ConditionType {
-    /// The spec can be followed, and no older object has the workload.
+    /// The spec is valid, and no older object has the workload.
     Accepted,
     /// The objects that the spec names exist.
     ResolvedRefs,
@@ -66,8 +66,9 @@ impl Finding {
         Self::about(reason.condition(), reason, message)
     }
 
-    /// A finding about `condition`, where several have this reason.
+    /// A finding about `condition`, where several have this reason. The row of `reason` lists each of them.
     pub(crate) fn about(condition: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        debug_assert!(reason.row().types.contains(&condition), "{reason:?} is no reason of {condition:?}");
         Self { condition, reason, message: message.into() }
     }
 

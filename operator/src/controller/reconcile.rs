@@ -139,11 +139,11 @@ async fn refuse(
     let before = cluster.status.clone().unwrap_or_default();
     // That the other object is gone is watched, but seen here a moment later.
     let again = refusal.reason.retry().unwrap_or_else(|| next_resync(cluster));
+    let summary = Summary::Failed(refusal.reason, refusal.message.clone());
     let mut findings = vec![Finding::from(refusal)];
     if findings[0].condition > ConditionType::Accepted {
         findings.push(accepted(cluster));
     }
-    let summary = Summary::of_failure(&findings).unwrap_or_else(|| Summary::Ready(String::new()));
     let mut status = before.clone();
     status.pods = Some(pods(observed));
     let status = conclude(&before, status, cluster.metadata.generation, findings, &summary, now);

@@ -36,12 +36,6 @@ impl Summary {
         };
         Self::Failed(error.reason(), message)
     }
-
-    /// The first finding that fails and is needed, if there is one.
-    pub(crate) fn of_failure(findings: &[Finding]) -> Option<Self> {
-        let failure = Finding::first_failure(findings)?;
-        Some(Self::Failed(failure.reason, failure.message.clone()))
-    }
 }
 
 /// Puts findings and their summary into a status.
@@ -155,8 +149,10 @@ mod tests {
     }
 
     fn status(before: &SocketIoClusterStatus, findings: Vec<Finding>, second: i64) -> SocketIoClusterStatus {
-        let summary =
-            Summary::of_failure(&findings).unwrap_or_else(|| Summary::Ready("all is well".to_owned()));
+        let summary = match Finding::first_failure(&findings) {
+            Some(failure) => Summary::Failed(failure.reason, failure.message.clone()),
+            None => Summary::Ready("all is well".to_owned()),
+        };
         conclude(before, before.clone(), Some(1), findings, &summary, at(second))
     }
 
@@ -186,8 +182,9 @@ mod tests {
         assert_eq!(status(&refused, again, 2), refused);
         assert_ne!(status(&refused, edge(Reason::RefusedByAdmission, "another certificate"), 2), refused);
         // What the operator itself says of pods changes with their names.
-        let waits = first(Reason::Injecting);
-        assert_ne!(status(&waits, edge(Reason::Injecting, &expired("2026-11-23T10:00:01Z")), 2), waits);
+        let injecting = |time| vec![Finding::new(Reason::Injecting, expired(time))];
+        let waits = status(&SocketIoClusterStatus::default(), injecting("2026-11-23T10:00:00Z"), 1);
+        assert_ne!(status(&waits, injecting("2026-11-23T10:00:01Z"), 2), waits);
     }
 
     #[test]

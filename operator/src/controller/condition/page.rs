@@ -21,9 +21,9 @@ const CONDITIONS: [ConditionType; 8] = [
 fn holds_when(condition: ConditionType) -> &'static str {
     match condition {
         ConditionType::Accepted => {
-            "the spec can be followed on this workload, and no older SocketIoCluster has the workload"
+            "the spec is valid for this workload, and no older SocketIoCluster has the workload"
         }
-        ConditionType::ResolvedRefs => "the workload and the Service that it names exist, and fit",
+        ConditionType::ResolvedRefs => "the workload and the Service to take over, if any, are found",
         ConditionType::SidecarInjected => "every ready pod has a ready sidecar",
         ConditionType::TrafficRouted => "the client Service leads to the sidecars",
         ConditionType::EdgeProgrammed => "the Ingress is as asked for, or none is; all else works without it",

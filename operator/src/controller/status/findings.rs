@@ -5,6 +5,7 @@ use crate::controller::apply::Applied;
 use crate::controller::cluster::Cluster;
 use crate::controller::condition::{ConditionType, Finding, Reason, list};
 use crate::controller::contest::Contest;
+use crate::controller::error::Error;
 use crate::controller::front;
 use crate::controller::names;
 use crate::controller::observed::Observed;
@@ -32,18 +33,18 @@ pub(crate) fn findings(
     ]
 }
 
-/// What is found of a spec that can be followed.
+/// The finding about a valid spec.
 pub(crate) fn accepted(cluster: &Cluster) -> Finding {
-    let message = format!("the spec can be followed on {}", cluster.workload());
+    let message = format!("spec is valid for {}", cluster.workload());
     Finding::new(Reason::Accepted, message)
 }
 
 fn resolved(cluster: &Cluster) -> Finding {
     let message = match cluster.spec.edge.service.take_over {
         true => {
-            format!("{} and Service {} exist, and fit", cluster.workload(), cluster.client_service)
+            format!("{} and Service {} found", cluster.workload(), cluster.client_service)
         }
-        false => format!("{} exists, and fits", cluster.workload()),
+        false => format!("{} found", cluster.workload()),
     };
     Finding::new(Reason::Resolved, message)
 }
@@ -91,8 +92,7 @@ fn traffic(cluster: &Cluster, plan: &Plan) -> Finding {
         Route::Sidecars => Finding::new(
             Reason::Routed,
             format!(
-                "Service {service} leads to the sidecars; let clients and edges use it, none that leads to the \
-                 application directly"
+                "Service {service} leads to the sidecars; remove other Services that select the application's port"
             ),
         ),
         Route::Application => Finding::about(
@@ -105,11 +105,8 @@ fn traffic(cluster: &Cluster, plan: &Plan) -> Finding {
 
 fn edge(valid: &Validated<'_>, applied: &Applied) -> Finding {
     if let Some(error) = &applied.edge_refused {
-        let requires = match &valid.edge {
-            Some(Ok(edge)) => edge.program.requires,
-            _ => "it is tried again",
-        };
-        return Finding::about(ConditionType::EdgeProgrammed, error.reason(), format!("{error}. {requires}"));
+        let written = valid.edge.as_ref().and_then(|edge| edge.as_ref().ok());
+        return edge_refused(error, written.map(|edge| edge.program.requires));
     }
     match &valid.edge {
         None => Finding::new(Reason::NoIngress, "no Ingress is asked for; any load balancer will do"),
@@ -120,6 +117,12 @@ fn edge(valid: &Validated<'_>, applied: &Applied) -> Finding {
             Finding::new(Reason::Written, message)
         }
     }
+}
+
+/// `requires`: what the edge's own settings must allow.
+fn edge_refused(error: &Error, requires: Option<&str>) -> Finding {
+    let requires = requires.unwrap_or("it is tried again");
+    Finding::about(ConditionType::EdgeProgrammed, error.reason(), format!("{error}. {requires}"))
 }
 
 fn adapter(valid: &Validated<'_>) -> Finding {

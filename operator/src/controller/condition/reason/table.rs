@@ -9,13 +9,13 @@ reasons! {
     // Columns: reason, kind, [conditions], seconds until the next attempt, => the action of a person.
 
     // When all is well.
-    /// The spec can be followed on the workload.
+    /// The spec is valid for the workload.
     Accepted: Holds [Accepted];
-    /// The workload, and a Service of your own if one is named, exist and fit.
+    /// The workload and the Service to take over, if any, are found.
     Resolved: Holds [ResolvedRefs];
     /// Every ready pod has a ready sidecar.
     Injected: Holds [SidecarInjected];
-    /// Nothing else should lead to the application directly.
+    /// The client Service sends traffic to the sidecars. Remove other Services that select the application's port.
     Routed: Holds [TrafficRouted];
     /// No Ingress is asked for; any load balancer will do.
     NoIngress: Holds [EdgeProgrammed];
@@ -123,7 +123,7 @@ reasons! {
     /// without it.
     InjectionContested: Fails [SidecarInjected]
         => "Let that tool leave alone what field manager `socketio-affinity` owns, then change anything in the \
-            spec. A workload that is deleted and made anew counts as none of it.";
+            spec. Recreating the workload resets the count.";
     /// The Ingress to annotate does not exist.
     IngressNotFound: Fails [EdgeProgrammed]
         => "Create it, or change `edge.ingress`.";
@@ -135,13 +135,14 @@ reasons! {
         => "Delete that one first.";
     /// The Ingress does not lead to the client Service.
     IngressElsewhere: Fails [EdgeProgrammed]
-        => "Let it, or take its own Service over with `edge.service`.";
+        => "Point the Ingress backend to the client Service, or set `edge.service` to the Ingress's Service with \
+            `takeOver: true`.";
     /// The Ingress has a configuration-snippet of its own, which is not overwritten.
     IngressHasSnippet: Fails [EdgeProgrammed]
         => "Remove it, or set `edge.sessionAffinity.forwardedFor` to `Trusted`.";
     /// The IngressClass could not be read.
     IngressClassUnreadable: Fails [EdgeProgrammed]
-        => "Grant the operator the right to; it is tried again.";
+        => "Grant the operator `get` on ingressclasses. The operator retries.";
     /// The Ingress names no class.
     NoIngressClass: Fails [EdgeProgrammed]
         => "Set `edge.ingress.className`.";
@@ -165,7 +166,7 @@ reasons! {
 
     // When the API server or something else refuses.
     /// The operator may not do that in this namespace.
-    Forbidden: Refused [Ready] retry 60
+    Forbidden: Refused [Ready, EdgeProgrammed] retry 60
         => "Grant it, for instance with this namespace among the chart's `watchNamespaces`.";
     /// A webhook, a policy or Pod Security denies it. The chart's policy also denies restoring a
     /// configuration-snippet that an earlier operator overwrote.
@@ -175,28 +176,28 @@ reasons! {
     Conflict: Refused [Ready] retry 10
         => "Undo what that manager changed, or take it out of what it applies.";
     /// The API server does not take what follows from the spec.
-    Invalid: Refused [Ready] retry 60
+    Invalid: Refused [Ready, EdgeProgrammed] retry 60
         => "Change the spec accordingly.";
     /// Something went while it was being changed.
-    NotFound: Refused [Ready] retry 10
+    NotFound: Refused [Ready, EdgeProgrammed] retry 10
         => "Nothing: it is tried again.";
-    /// The API server is asked too much.
-    Throttled: Refused [Ready] retry 10
+    /// The API server limits the operator's requests (429).
+    Throttled: Refused [Ready, EdgeProgrammed] retry 10
         => "Nothing: it is tried again.";
     /// The API server could not be asked.
-    Unreachable: Refused [Ready] retry 10
+    Unreachable: Refused [Ready, EdgeProgrammed] retry 10
         => "Nothing: it is tried again.";
     /// The API server failed.
-    ApiServer: Refused [Ready] retry 10
+    ApiServer: Refused [Ready, EdgeProgrammed] retry 10
         => "Nothing: it is tried again.";
     /// The API server does not know the operator.
-    Unauthorized: Refused [Ready] retry 60
+    Unauthorized: Refused [Ready, EdgeProgrammed] retry 60
         => "Restart the operator; see its ServiceAccount.";
     /// Keys or certificates could not be made.
     Credentials: Refused [Ready] retry 10
         => "The message says why; see the operator's log.";
     /// The object named is not what it should be.
-    Unreadable: Refused [Ready] retry 60
+    Unreadable: Refused [Ready, EdgeProgrammed] retry 60
         => "Correct it; the message says what cannot be read.";
 
     // Events that are no conditions.

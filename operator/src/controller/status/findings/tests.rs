@@ -54,11 +54,7 @@ fn every_condition_says_something() {
     let messages: Vec<_> = findings.iter().take(3).map(|finding| finding.message.as_str()).collect();
     assert_eq!(
         messages,
-        [
-            "the spec can be followed on Deployment chat",
-            "Deployment chat exists, and fits",
-            "every ready pod has a ready sidecar",
-        ]
+        ["spec is valid for Deployment chat", "Deployment chat found", "every ready pod has a ready sidecar",]
     );
 }
 
@@ -113,4 +109,25 @@ fn a_workload_that_keeps_its_old_pods_is_named_with_what_to_do_while_there_are_s
         assert!(finding.message.contains(says), "{}", finding.message);
         assert_eq!(found(all_ready()).reason, Reason::Injected);
     }
+}
+
+fn api_error(code: u16) -> Error {
+    let status = kube::core::Status { code, ..kube::core::Status::default() };
+    Error::api("changing Ingress chat")(kube::Error::Api(Box::new(status)))
+}
+
+#[test]
+fn any_error_of_the_ingress_is_a_reason_of_edge_programmed() {
+    let unreadable = Error::unreadable("Ingress chat")("it has no spec");
+    for error in [0, 401, 403, 404, 422, 429, 500].map(api_error).into_iter().chain([unreadable]) {
+        let expected = error.reason();
+        let finding = edge_refused(&error, None);
+        assert_eq!((finding.condition, finding.reason), (ConditionType::EdgeProgrammed, expected));
+    }
+}
+
+#[test]
+#[should_panic(expected = "Outdated is no reason of EdgeProgrammed")]
+fn an_outdated_error_is_a_reason_of_no_condition() {
+    edge_refused(&api_error(409), None);
 }
