@@ -116,10 +116,7 @@ impl Conn {
 
     /// True while the socket has neither bytes to read nor an end.
     fn is_silent(&self, ask_kernel: bool) -> bool {
-        let tcp = match &self.stream {
-            Stream::Tcp(stream) => stream,
-            Stream::Tls(stream) => stream.tls.get_ref().0,
-        };
+        let tcp = self.stream.tcp();
         let peek = || SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
         let peeked = if ask_kernel { peek() } else { tcp.try_io(Interest::READABLE, peek) };
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)

@@ -94,12 +94,18 @@ impl Stream {
         })
     }
 
-    /// Closes so that the other side sees a broken connection, not the end of a stream.
+    /// Closes so that the other side sees a broken connection, not the end of a stream. The kernel drops what it
+    /// still held for the other side, which would take memory until the other side reads it.
     pub(crate) fn abort(self) {
-        if let Self::Tcp(stream) = &self {
-            // If it cannot be set, the connection is broken already. (A TLS stream that ends without
-            // its closing alert counts as broken by itself.)
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        // If it cannot be set, the connection is broken already.
+        let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
+    }
+
+    /// The connection below TLS, or the connection itself.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.tls.get_ref().0,
         }
     }
 

@@ -148,6 +148,11 @@ impl Tunnel {
     /// Closes both connections, after `end`.
     pub(super) async fn close(self, end: End) {
         let Self { client, onward, .. } = self;
+        if end == End::Stalled {
+            client.abort();
+            onward.abort();
+            return;
+        }
         drop(onward);
         if matches!(end, End::Onward | End::Closed) {
             // What the client was told last must not be lost to a reset.

@@ -57,14 +57,19 @@ async fn what_the_application_said_last_is_delivered_though_it_takes_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_side_that_does_not_read_ends_the_tunnel() {
-    let (mut tunnel, _silent, mut app) = tunnel().await;
+    let (mut tunnel, mut silent, mut app) = tunnel().await;
     let flood = tokio::spawn(async move {
         // More than all buffers on the way hold.
         let _ = app.write_all(&vec![b'x'; 64 << 20]).await;
         app
     });
-    assert_eq!(tunnel.run().await, End::Stalled);
+    let end = tunnel.run().await;
+    assert_eq!(end, End::Stalled);
     flood.abort();
+    // A connection closed without a reset would keep its bytes in the kernel until they are read.
+    tunnel.close(end).await;
+    let ended = silent.read_to_end(&mut Vec::new()).await;
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 /// Runs the tunnel until `said` has come to the client.
