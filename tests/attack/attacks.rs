@@ -58,12 +58,20 @@ pub(crate) struct Attack {
 }
 
 /// All attacks.
-pub(crate) const ATTACKS: [Attack; 15] = [
+pub(crate) const ATTACKS: [Attack; 17] = [
     new("slow heads", "3,000 connections send a head, one byte a second", |t| Box::pin(slow::heads(t))),
     new("slow bodies", "1,000 connections send a body, one byte a second", |t| Box::pin(slow::bodies(t))),
-    new("slow readers", "1,000 connections with a window of 2 KiB ask for 308 KB and read nothing", |t| {
+    new("slow readers", "4,096 connections with a window of 2 KiB ask for 308 KB and read nothing", |t| {
         Box::pin(slow::readers(t))
     }),
+    sidecar("slow readers of forwarded answers", "the same for a session of the other pod", |t| {
+        Box::pin(slow::forwarded_readers(t))
+    }),
+    new(
+        "slow readers of WebSockets",
+        "4,096 WebSockets with a window of 2 KiB ask for a message of 308 KB and read nothing",
+        |t| Box::pin(slow::websocket_readers(t)),
+    ),
     new("idle connections", "6,000 connections send one request each, then nothing", |t| {
         Box::pin(floods::idle(t))
     }),
@@ -220,6 +228,11 @@ async fn some_answer(stream: &mut TcpStream, patience: Duration) -> io::Result<b
 /// Where peers connect.
 fn peer_door() -> SocketAddr {
     World::peer_door()
+}
+
+/// Where clients connect to the other pod.
+fn owner_door() -> SocketAddr {
+    World::owner_door()
 }
 
 /// Where the kubelet connects.

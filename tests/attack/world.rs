@@ -89,6 +89,11 @@ impl World {
         SocketAddr::new(PODS[0], if self.with_sidecars { CLIENTS } else { APP })
     }
 
+    /// Address of the second pod's sidecar for clients.
+    pub(crate) fn owner_door() -> SocketAddr {
+        SocketAddr::new(PODS[1], CLIENTS)
+    }
+
     /// Peer port of the first sidecar.
     pub(crate) fn peer_door() -> SocketAddr {
         SocketAddr::new(PODS[0], PEERS)
@@ -139,6 +144,9 @@ fn asks(first: SocketAddr, owner: SocketAddr) -> Result<Vec<Ask>> {
     ])
 }
 
+/// The default in a container with the operator's memory limit, in MiB.
+const MAX_BUFFERED: &str = "102";
+
 /// The servers take every head that a sidecar lets through.
 const LARGE_HEADS: &str = "--max-http-header-size=65536";
 
@@ -185,6 +193,8 @@ fn start_sidecar(
         &listen,
         "--admin-listen",
         &admin,
+        "--max-buffered",
+        MAX_BUFFERED,
     ];
     let words = [&network.among_pods()[..], &limited, &[&program], &options].concat();
     Process::start(&format!("sidecar-{pod}"), directory, &words)
