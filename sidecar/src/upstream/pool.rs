@@ -3,7 +3,7 @@
 //! # Invariants
 //! - A connection carries another request only within the pool's [`ReuseLimits`]. A connection beyond them
 //!   rests until it has proven the next step, or until the other side closes it.
-//! - A connection that has ended or spoken while idle is never handed out, as far as the runtime and the kernel know.
+//! - A connection that has ended or spoken while idle is never handed out, as far as the kernel knows.
 //! - Every list has a size; a connection that finds no room is closed.
 
 mod idle;
@@ -80,7 +80,7 @@ impl<K: Eq + Hash> Pool<K> {
             if entry.until <= now {
                 continue;
             }
-            if entry.is_quiet(now) {
+            if entry.is_quiet() {
                 let conn = UpstreamConn {
                     conn: entry.conn,
                     answers: entry.answers,

@@ -1,7 +1,6 @@
 //! Idle connections to one other side.
 
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use socketio_sidecar_core::reuse::ReuseLimits;
 use tokio::time::Instant;
@@ -12,11 +11,6 @@ use crate::io::Conn;
 pub(super) const MAX_READY: usize = 128;
 /// Most connections that rest. A few are enough to prove the next step.
 pub(super) const MAX_RESTING: usize = 64;
-
-/// Time after an answer for which only the runtime is asked whether a connection is still open. What arrived within
-/// one turn of its loop, the runtime does not know yet; to ask the kernel here as well would cost a busy
-/// sidecar one system call in five.
-pub(super) const JUST_LEFT: Duration = Duration::from_millis(10);
 
 /// Idle connections to one other side, each list in the order of the last answers.
 #[derive(Debug, Default)]
@@ -40,8 +34,8 @@ pub(super) struct Entry {
 
 impl Entry {
     /// True while the other side has neither closed nor said anything.
-    pub(super) fn is_quiet(&mut self, now: Instant) -> bool {
-        is_quiet(&mut self.conn, now.duration_since(self.since) >= JUST_LEFT)
+    pub(super) fn is_quiet(&mut self) -> bool {
+        is_quiet(&mut self.conn, true)
     }
 }
 
