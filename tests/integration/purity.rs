@@ -82,8 +82,9 @@ fn imports_in_controller() -> BTreeMap<String, BTreeSet<String>> {
 
 /// The first name of a path, or those of a group in braces.
 fn modules(path: &str) -> Vec<String> {
-    let word =
-        |text: &str| text.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect::<String>();
+    let word = |text: &str| -> String {
+        text.trim_start().chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect()
+    };
     let Some(group) = path.strip_prefix('{') else { return vec![word(path)] };
     let (mut depth, mut names) = (0, vec![word(group)]);
     for (at, character) in group.char_indices() {
@@ -91,12 +92,22 @@ fn modules(path: &str) -> Vec<String> {
             '{' => depth += 1,
             '}' if depth == 0 => break,
             '}' => depth -= 1,
-            ',' if depth == 0 => names.push(word(group[at + 1..].trim_start())),
+            ',' if depth == 0 => names.push(word(&group[at + 1..])),
             _ => {}
         }
     }
     names.retain(|name| !name.is_empty());
     names
+}
+
+#[test]
+fn the_modules_of_a_path_are_the_first_names_in_it() {
+    assert_eq!(modules("names::PORT;"), ["names"]);
+    assert_eq!(modules("{names, plan::{Step, STEPS}, edge};"), ["names", "plan", "edge"]);
+    assert_eq!(
+        modules("{\n    names,\n    plan::{\n        Step,\n    },\n};\nuse super::edge;"),
+        ["names", "plan"]
+    );
 }
 
 #[test]
