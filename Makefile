@@ -74,6 +74,7 @@ unit: prerequisites node-modules netty-socketio edge-programs ## Run unit and in
 e2e: cluster images ## Run the end-to-end tests on a real cluster
 	$(call say,end-to-end tests on a real cluster)
 	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
+	cargo test --no-run --package socketio-operator --lib
 	$(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
 		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1
 

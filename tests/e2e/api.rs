@@ -6,9 +6,11 @@ mod objects;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use support::deployment::{Kubectl, merge};
+use support::harness::repository;
 
 /// Everything that is required, in ten lines.
 pub(crate) const LEAST: &str = "\
@@ -177,6 +179,21 @@ fn what_works_is_accepted() {
     let mut example: Value = serde_saphyr::from_str(socketio_operator::crd::EXAMPLE).unwrap();
     example["metadata"]["namespace"] = json!("default");
     try_out(&example).unwrap();
+}
+
+#[test]
+fn what_is_built_from_arbitrary_specs_is_accepted() {
+    const TEST: &str =
+        "controller::build::arbitrary::accepted::the_api_server_accepts_what_is_built_from_any_valid_spec";
+    let _api = Installed::new();
+    // A unit test of the operator's, since nothing else can build.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let args =
+        ["test", "--offline", "--package", "socketio-operator", "--lib", "--", "--ignored", "--exact", TEST];
+    let output = Command::new(cargo).current_dir(repository()).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
 }
 
 #[test]

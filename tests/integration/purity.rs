@@ -55,7 +55,7 @@ fn imports_in_controller() -> BTreeMap<String, BTreeSet<String>> {
         }
         let inside = path.strip_prefix(&root).unwrap().with_extension("");
         let place: Vec<_> = inside.iter().map(|part| part.to_str().unwrap()).collect();
-        let is_test = ["tests", "fixtures", "arbitrary", "page"].contains(place.last().unwrap());
+        let is_test = ["tests", "fixtures", "arbitrary", "accepted", "page"].contains(place.last().unwrap());
         if is_test || path.extension().is_none_or(|extension| extension != "rs") {
             continue;
         }

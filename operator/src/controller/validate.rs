@@ -4,6 +4,7 @@
 
 mod edge;
 mod limits;
+mod resources;
 mod service;
 
 use std::sync::Arc;

@@ -26,7 +26,7 @@ pub use sidecar::{AppKeepAlive, ImagePullPolicy, Peers, Sidecar};
 pub use status::{SocketIoClusterStatus, Step};
 
 /// Rule for names of objects. Any other text could change the path of a request to the API server.
-const NAME: &str = "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')";
+const NAME: &str = "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')";
 const NAME_MESSAGE: &str = "a name has lower-case letters, digits, - and . only; give the name of the object";
 
 /// SocketIoCluster puts a sidecar into each pod of a Socket.IO application. The sidecars forward each request to the

@@ -8,6 +8,7 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
     let affinity = |affinity: Value| json!({"edge": {"sessionAffinity": affinity}});
     let path = |path: &str| json!({"app": {"path": path}});
     let name = "a name has lower-case letters, digits, - and . only";
+    let host = "a host is a lower-case DNS name";
     let slashes = "app.path must begin and end with a slash";
     vec![
         (json!({"workloadRef": null}), "spec.workloadRef: Required value"),
@@ -33,6 +34,7 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
         ),
         (json!({"workloadRef": {"name": "../../secrets/x"}}), name),
         (json!({"edge": {"service": {"takeOver": true, "name": "chat?force=true"}}}), name),
+        (ingress(json!({"takeOver": true, "name": "a..b"})), name),
         (ingress(json!({"takeOver": true, "name": "a/b"})), name),
         (ingress(json!({"className": "a/b"})), name),
         (ingress(json!({"className": "nginx", "tlsSecretName": "A"})), name),
@@ -48,6 +50,9 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
             ingress(json!({"takeOver": true, "name": "chat", "tlsSecretName": "chat"})),
             "hosts and tlsSecretName are for an Ingress that is made",
         ),
+        (ingress(json!({"className": "nginx", "hosts": ["chat.example.com", "a/b"]})), host),
+        (ingress(json!({"className": "nginx", "hosts": ["*"]})), host),
+        (ingress(json!({"className": "nginx", "hosts": ["10.0.0.1"]})), host),
         (affinity(json!({"forwardedFor": "First"})), "forwardedFor goes with type ClientIP only"),
         (
             affinity(json!({"type": "Cookie", "forwardedFor": "First"})),
@@ -136,6 +141,7 @@ pub(super) fn accepted() -> Vec<Value> {
         json!({"edge": {"trustedProxyCount": 0}}),
         json!({"edge": {"trustedProxyCount": 16, "forwardedFor": "Replace"}}),
         json!({"edge": {"ingress": {"className": "nginx"}}}),
+        json!({"edge": {"ingress": {"className": "nginx", "hosts": ["*.chat-1.example.com", "localhost"]}}}),
         json!({"edge": {"ingress": {"name": "chat", "takeOver": true, "hosts": []}}}),
         json!({"edge": {"ingress": nginx, "sessionAffinity": {"type": "ClientIP", "forwardedFor": "First"}}}),
         json!({"edge": {"ingress": nginx, "sessionAffinity": {"type": "Cookie", "cookie": {}}}}),

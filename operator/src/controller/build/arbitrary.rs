@@ -206,3 +206,5 @@ fn most_generated_specs_can_be_read() {
         .count();
     assert!(readable > 20, "only {readable} of 200 reach the validation");
 }
+
+mod accepted;

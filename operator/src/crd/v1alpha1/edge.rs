@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::affinity::SessionAffinity;
 use super::{NAME, NAME_MESSAGE};
 
+/// Rule for hosts, which is that of an Ingress.
+const HOSTS: &str = "self.all(host, host.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$') && \
+                     !host.matches('^[0-9.]+$'))";
+
 /// Route from clients to the pods.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -129,6 +133,8 @@ pub struct Ingress {
     /// Host names of the Ingress that the operator creates. An empty list matches every host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
+    #[x_kube(validation = Rule::new(HOSTS)
+        .message("a host is a lower-case DNS name such as chat.example.com or *.example.com, and no address"))]
     pub hosts: Vec<String>,
     /// Name of a Secret with the TLS certificate for the hosts of the Ingress that the operator creates.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -75,6 +75,9 @@ reasons! {
     /// A container uses port 7900, 7901 or 7902.
     PortTaken: Fails [Accepted] retry 15
         => "Let it use another.";
+    /// The API server would refuse `sidecar.resources` in the pods.
+    ResourcesInvalid: Fails [Accepted]
+        => "Correct the field that the message names.";
     /// `sidecar.maxBufferedMiB` is not below the memory limit of the sidecar, which would be killed before.
     BufferedTooLarge: Fails [Accepted]
         => "Lower `sidecar.maxBufferedMiB`, or raise the memory limit in `sidecar.resources`.";
