@@ -62,11 +62,11 @@ use context::Context;
 pub use context::Settings;
 pub use error::Error;
 
-/// How many objects are looked at at once.
+/// Most objects that are reconciled at once.
 const CONCURRENCY: u16 = 8;
-/// How long an object is left alone after something about it changed, since more will.
+/// Delay between a change and the reconcile of its object: more changes follow soon.
 const DEBOUNCE: Duration = Duration::from_millis(500);
-/// How often the objects are counted for the metrics.
+/// Interval at which the objects are counted for the metrics.
 const COUNTED: Duration = Duration::from_secs(10);
 
 /// Looks after all SocketIoClusters until `shutdown`, then ends the passes that are under way.

@@ -44,7 +44,7 @@ fn with(spec: &Value) -> Value {
     object
 }
 
-/// What the API server would make of a new object, or why it refuses it.
+/// Returns a new object as the API server would store it, or why the API server refuses it.
 fn try_out(object: &Value) -> Result<Value, String> {
     let args = ["create", "--dry-run=server", "--output=json", "--filename=-"];
     kubectl(&args, Some(&object.to_string())).map(|made| serde_json::from_str(&made).unwrap())

@@ -10,7 +10,7 @@ use crate::leader::Operator;
 
 const NAMESPACE: &str = "check-test";
 
-/// Whether it succeeded, and its one sentence.
+/// Runs the operator's program. Returns whether it succeeded, and its one sentence.
 fn operator(args: &[&str]) -> (bool, String) {
     let output = Command::new(support::operator::program()).args(args).output().unwrap();
     let said = [output.stdout, output.stderr].concat();

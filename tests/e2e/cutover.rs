@@ -7,7 +7,7 @@ use support::deployment::{Chat, Kubectl, Load, LoadRun, Operator, SocketIoCluste
 use crate::deletion::{assert_ends_sessions_and_gives_back, drain};
 use crate::given_back::Before;
 
-/// How long pods may take to be replaced, Endpoints to settle, and a Secret to arrive.
+/// Longest time for pods to be replaced, Endpoints to settle, and a Secret to arrive.
 pub(crate) const CUTOVER: Duration = Duration::from_secs(180);
 /// Two runs of the same rollout differ by as much.
 const NOISE: u64 = 2;

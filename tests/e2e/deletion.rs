@@ -15,7 +15,7 @@ const DAY: u64 = 24 * 60 * 60;
 /// Longest wait for one step.
 const STEP: Duration = Duration::from_secs(150);
 
-/// How sessions are to end.
+/// The part of a spec that says how sessions end.
 pub(crate) fn drain() -> Value {
     json!({"drain": {"deadlineSeconds": DEADLINE, "windowSeconds": WINDOW}})
 }
@@ -78,7 +78,7 @@ fn seconds(time: &str) -> u64 {
     clock[..8].split(':').fold(0, |sum, part| sum * 60 + part.parse::<u64>().unwrap())
 }
 
-/// How many seconds later one is, over midnight too.
+/// Seconds from one time of day to a later one, over midnight too.
 fn between(earlier: u64, later: u64) -> u64 {
     (later + DAY - earlier) % DAY
 }

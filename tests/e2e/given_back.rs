@@ -1,11 +1,11 @@
-//! What a deployment of the chat was before the operator had to do with it, and whether it is so again.
+//! Compares a deployment of the chat with its state before the operator changed it.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use support::deployment::{Chat, Kubectl, Operator, wait_for};
 
-/// Who writes, in `managedFields`.
+/// The operator's name in `managedFields`.
 const MANAGER: &str = "socketio-affinity";
 
 /// The Deployment and the Service as they were.

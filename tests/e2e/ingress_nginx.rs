@@ -1,4 +1,4 @@
-//! What the annotations for ingress-nginx do, in a real nginx: the golden files' own values, put where
+//! Effects of the annotations for ingress-nginx, in a real nginx: the golden files' own values, put where
 //! the controller's template puts them.
 //!
 //! The controller itself is not run. Its choice of a pod for a key is made in Lua; nginx' own
@@ -17,7 +17,7 @@ mod nginx;
 /// The networks that are trusted where only some are.
 const PROXIES: &[&str] = &["10.0.0.0/8"];
 
-/// What the controller's ConfigMap trusts by default: everyone.
+/// Networks that the controller's ConfigMap trusts by default: everyone.
 const EVERYONE: &[&str] = &["0.0.0.0/0"];
 
 /// A field of 8,000 bytes, in which a search that tries all ways to match does not come to an end:

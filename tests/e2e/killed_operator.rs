@@ -66,7 +66,7 @@ impl Killed {
     }
 }
 
-/// One life of the operator.
+/// Runs the operator until it is killed or done.
 fn live(relay: &Relay, log: &File, over: &AtomicBool) {
     let mut operator = start(relay.kubeconfig(), log);
     relay.has_to_kill(&operator.0);

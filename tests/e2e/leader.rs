@@ -85,7 +85,7 @@ fn kubectl(args: &[&str]) -> anyhow::Result<String> {
     Kubectl::run(&[&["--namespace", NAMESPACE], args].concat())
 }
 
-/// Who holds the Lease, and how often it has changed hands.
+/// Returns the holder of the Lease, and how often the Lease has changed hands.
 fn lease() -> (String, u64) {
     let lease = kubectl(&["get", "lease", "socketio-operator", "--output=json"]).unwrap();
     let lease: Value = serde_json::from_str(&lease).unwrap();

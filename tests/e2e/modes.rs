@@ -8,7 +8,7 @@ use support::deployment::{Chat, Kubectl, Load, Operator, SocketIoCluster, Varian
 use crate::component::kill;
 use crate::cutover::{CUTOVER, assert_works, carried_load};
 
-/// How long all pods may take to apply a change.
+/// Longest time for all pods to apply a change.
 const APPLIED: Duration = Duration::from_secs(150);
 
 #[test]

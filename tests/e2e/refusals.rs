@@ -1,4 +1,4 @@
-//! What users do wrong: each is said once, in one sentence that says what to do; nothing is written after
+//! Mistakes of users: each is said once, in one sentence that says what to do; nothing is written after
 //! that, traffic goes on as before, and what is put right comes up by itself.
 //!
 //! All mistakes are made at once, under one operator, so that what it writes at rest is what all of them
@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// A resync, or the time after which what was forbidden is tried again.
 const RETRY: Duration = Duration::from_secs(75);
 
-/// What the tests put on the cluster beside the chat; it goes with this.
+/// Removes the objects that the tests put on the cluster beside the chat.
 struct Litter;
 
 impl Litter {
@@ -65,7 +65,7 @@ fn told(cluster: &SocketIoCluster, condition: &str, reason: &str, limit: Duratio
     said()["message"].as_str().unwrap().to_owned()
 }
 
-/// What the API server says to an object of that spec.
+/// Returns the API server's refusal of an object with that spec.
 fn refused(spec: &Value) -> String {
     SocketIoCluster::apply("refused", spec).expect_err(&spec.to_string()).to_string()
 }

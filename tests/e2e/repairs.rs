@@ -1,4 +1,4 @@
-//! What others change of what the operator has made or changed is put back, while sessions go on; and
+//! Changes by others of the operator's objects are repaired, while sessions go on; and
 //! where they insist, the operator gives way and says so.
 
 use std::fs;

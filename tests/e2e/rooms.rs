@@ -71,7 +71,7 @@ fn a_message_to_a_room_arrives_once_at_every_member_on_every_pod_while_pods_come
     Redis::remove().unwrap();
 }
 
-/// What is said while it is away reaches the members on its own pod; nothing else suffers.
+/// While Redis is away, a message reaches the members on the pod of its sender; nothing else suffers.
 fn assert_redis_can_restart(chat: &Chat) {
     let run = load(chat, 10).start_with(&["--rooms", "6", "--ramp", "2s", "--settle", "3s"]).unwrap();
     run.wait_until_connected().unwrap();

@@ -1,4 +1,4 @@
-//! What takes a cutover and a deletion each, done side by side under one operator, since most of it is
+//! Cases that take a cutover and a deletion each, run side by side under one operator, since most of it is
 //! waiting: every kind of workload, the user's own Ingress and Services, and the ways in which a
 //! SocketIoCluster ends.
 
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use support::deployment::{Kubectl, Operator};
 use workload::{CLUSTER_LABEL, LABEL, apply};
 
-/// How often kubelet is reminded of what it would else bring within two minutes.
+/// Interval at which kubelet is reminded of what it would else bring within two minutes.
 const REMINDER: Duration = Duration::from_secs(2);
 
-/// One of the things that are done side by side.
+/// A case that is run side by side with others.
 type Case = (&'static str, fn(&Operator));
 
 const CASES: &[Case] = &[
@@ -31,7 +31,7 @@ const CASES: &[Case] = &[
     ("namespace", ends::with_the_namespace),
 ];
 
-/// What is put on the cluster here; it goes with this.
+/// Removes the objects that the cases put on the cluster.
 struct Litter;
 
 impl Litter {

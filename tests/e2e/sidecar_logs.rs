@@ -1,4 +1,4 @@
-//! What the sidecars said of WebSocket tunnels: which session's ran through which pod.
+//! Reads from the sidecars' logs which session's WebSocket tunnel ran through which pod.
 
 use std::collections::HashSet;
 use std::fs::{self, File};

@@ -15,7 +15,7 @@ const PRO_FORMS: [&str; 23] = [
 /// Directories of sources, each with the highest percentage of doc comments that may open with a pro-form.
 /// A percentage may only go down; the goal is 5.
 const CEILINGS: [(&str, f64); 4] =
-    [("operator/src", 16.0), ("sidecar/src", 5.0), ("sidecar/core/src", 5.0), ("tests", 17.0)];
+    [("operator/src", 5.0), ("sidecar/src", 5.0), ("sidecar/core/src", 5.0), ("tests", 13.0)];
 
 /// Most words of a sentence in a description.
 const MAX_SENTENCE_WORDS: usize = 25;

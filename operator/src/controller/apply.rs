@@ -27,7 +27,7 @@ use super::observed::Observed;
 use super::plan::Route;
 use super::validate::Validated;
 
-/// What is read and written here: kinds that the compiler knows, in a namespace.
+/// A kind that is read and written here: the compiler knows it, and its objects are in a namespace.
 pub(crate) trait Namespaced:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug
 {
@@ -41,12 +41,12 @@ impl<K> Namespaced for K where
 {
 }
 
-/// What was applied: the only source of a status that says so.
+/// Objects that were applied: the only source of a status that says so.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     /// The revision of the configuration that the Secret holds now.
     pub(crate) revision: String,
-    /// What else had been changed or deleted by somebody else, and was put back.
+    /// Objects that somebody else had changed or deleted, and that were repaired.
     pub(crate) repaired: Vec<ObjectReference>,
     /// Error of the Ingress, on which nothing else depends. It is never an outdated one, which the next pass resolves.
     pub(crate) edge_refused: Option<Error>,
@@ -135,7 +135,7 @@ fn reference(kind: &str, namespace: &str, name: &str) -> ObjectReference {
     }
 }
 
-/// Whether the Service was led to the sidecars before.
+/// Returns true if the Service led to the sidecars before.
 fn was_routed(cluster: &Cluster) -> bool {
     let step = cluster.status.as_ref().and_then(|status| status.step);
     step.is_some_and(|step| step.route() == Route::Sidecars)

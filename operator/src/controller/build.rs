@@ -25,15 +25,15 @@ pub(crate) struct Resources {
     pub(crate) credentials_secret: Secret,
     /// The sidecars' Secret.
     pub(crate) sidecar_secret: Secret,
-    /// Its revision.
+    /// The revision of the sidecars' Secret.
     pub(crate) revision: String,
     /// The headless Service.
     pub(crate) peer_service: Service,
     /// The sidecar in the workload, for server-side apply. `None`: somebody else keeps taking it out.
     pub(crate) injection: Option<Value>,
-    /// What becomes of the client Service.
+    /// The change of the client Service.
     pub(crate) client_service: ServiceChange,
-    /// What becomes of the Ingress.
+    /// The change of the Ingress.
     pub(crate) ingress: IngressChange,
 }
 
@@ -41,31 +41,31 @@ pub(crate) struct Resources {
 pub(crate) struct Releases {
     /// The sidecars' Secret.
     pub(crate) sidecar_secret: Secret,
-    /// Its revision.
+    /// The revision of the sidecars' Secret.
     pub(crate) revision: String,
-    /// What becomes of the client Service.
+    /// The change of the client Service.
     pub(crate) client_service: ServiceChange,
     /// The merge patch that takes the sidecar out of the workload.
     pub(crate) removal: Option<Value>,
-    /// What becomes of the user's Ingress.
+    /// The change of the user's Ingress.
     pub(crate) ingress: IngressChange,
 }
 
-/// What becomes of the client Service.
+/// The change of the client Service.
 #[derive(Debug)]
 pub(crate) enum ServiceChange {
-    /// One of ours.
+    /// Apply an object of the operator's own.
     Ours(Box<Service>),
     /// A merge patch of the user's own.
     Theirs(Value),
-    /// It is as it should be, or there is none.
+    /// Nothing to do: the Service is in its desired state, or there is none.
     Leave,
 }
 
-/// What becomes of the Ingress.
+/// The change of the Ingress.
 #[derive(Debug)]
 pub(crate) enum IngressChange {
-    /// One of ours.
+    /// Apply an object of the operator's own.
     Ours(Box<Ingress>),
     /// A merge patch of the user's own.
     Theirs {
@@ -74,7 +74,7 @@ pub(crate) enum IngressChange {
         /// The patch.
         patch: Value,
     },
-    /// It is as it should be, or there is none, or what it needs is not there.
+    /// Nothing to do: the Ingress is in its desired state, there is none, or an object that it needs is missing.
     Leave,
 }
 
@@ -186,7 +186,7 @@ pub(crate) fn build_secret(
     Ok((secret, config.revision))
 }
 
-/// Whether something of this object is left in the workload's template: the label, or a container that
+/// Returns true if the workload's template still has a part of the injection: the label, or a container that
 /// another field manager holds on to.
 pub(crate) fn is_left(cluster: &Cluster, workload: &Workload) -> bool {
     let injected = cluster.status.as_ref().is_some_and(|status| status.sidecar_image.is_some());

@@ -1,4 +1,4 @@
-//! When somebody else takes the sidecar out of the workload again and again. Pure.
+//! Detects that somebody else takes the sidecar out of the workload again and again. Pure.
 //!
 //! A tool that keeps the workload as a repository says, and does not know of the sidecar, would fight
 //! with the operator, and each round restarts all pods. So after two reverts within [`WINDOW`] the
@@ -23,7 +23,7 @@ use crate::crd::v1alpha1::SocketIoClusterStatus;
 /// Two reverts within this time are a contest.
 pub(crate) const WINDOW: Duration = Duration::from_secs(600);
 
-/// What is to be injected where, and whether it is there.
+/// An injection into a workload, and whether the workload has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Injection {
     /// The generation of the spec.
@@ -50,14 +50,14 @@ impl Injection {
     }
 }
 
-/// What is known of reverts.
+/// The reverts that were seen of one injection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contest {
-    /// When they were seen: the last two.
+    /// Times of the last two reverts.
     reverts: Vec<Time>,
-    /// What they are of.
+    /// The injection that was reverted.
     of: Injection,
-    /// This is another one: somebody has just taken the sidecar out.
+    /// True if somebody has just taken the sidecar out.
     pub(crate) reverted: bool,
     /// Nothing more is injected.
     pub(crate) contested: bool,

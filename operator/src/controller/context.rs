@@ -11,11 +11,11 @@ use super::watches::OurIngresses;
 use crate::crd::{Guarded, SocketIoCluster};
 use crate::metrics::Metrics;
 
-/// How often an object is looked at although nothing happened: Secrets are not watched, so that the
+/// Interval at which an object is reconciled although nothing happened: Secrets are not watched, so that the
 /// operator need not be allowed to list them.
 pub(crate) const RESYNC: Duration = Duration::from_secs(60);
 
-/// What the controller is started with.
+/// Settings of the controller, from the command line.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The operator's own namespace, where it keeps its Secrets.
@@ -24,7 +24,7 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// The image of the sidecars that are injected from now on.
     pub sidecar_image: String,
-    /// This process, in Events.
+    /// Name of this process in Events.
     pub identity: String,
 }
 

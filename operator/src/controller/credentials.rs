@@ -1,4 +1,4 @@
-//! Which credentials a pass goes by: the operator's own Secret counts, then the pods', and new ones are made
+//! Chooses the credentials of a reconcile: the operator's own Secret counts, then the pods', and new ones are made
 //! where neither is usable. Pure, apart from the random bytes.
 
 use jiff::Timestamp;
@@ -38,19 +38,19 @@ fn terms(cluster: &Cluster, now: Timestamp) -> Terms<'_> {
     Terms { cluster: &cluster.uid, certificate_days: cluster.spec.peers.certificate_days, now }
 }
 
-/// What the operator's own Secret holds.
+/// Credentials in the operator's own Secret.
 fn kept(observed: &Observed) -> Option<Credentials> {
     Credentials::from_data(observed.credentials_secret.as_ref()?.data.as_ref()?)
 }
 
-/// What the sidecars' Secret holds. That of an earlier object of the same name holds nothing that this one's
+/// Credentials in the sidecars' Secret. The Secret of an earlier object of the same name holds nothing that these
 /// sidecars could use.
 fn of_pods(cluster: &Cluster, observed: &Observed) -> Option<Credentials> {
     let own = |secret: &&Secret| sidecar_secret::cluster_of(secret).as_deref() == Some(cluster.uid.as_str());
     Credentials::from_files(observed.sidecar_secret.as_ref().filter(own)?.data.as_ref()?)
 }
 
-/// Whether all sidecars have applied `kept`. What was written after the status is not in the status yet, so
+/// Returns true if all sidecars have applied `kept`. A write after the status is not in the status yet, so
 /// that its two revisions may agree on what is older than `kept`.
 fn have_followed(cluster: &Cluster, observed: &Observed, kept: &Credentials) -> Result<bool, Error> {
     let Some(status) = &cluster.status else { return Ok(false) };

@@ -122,7 +122,7 @@ async fn fetch_pods(
     Ok(Pods::read(&pods.items, &cluster.name, cluster.spec.app.port, now))
 }
 
-/// What the workload's pods are found by. None would be every pod of the namespace.
+/// The selector of the workload's pods. An empty selector would select every pod of the namespace.
 fn selector_of(cluster: &Cluster, workload: &Workload) -> Result<Selector, Error> {
     let reference = &cluster.spec.workload_ref;
     let what = format!("the selector of {} {}", workload.kind.resource().kind, reference.name);

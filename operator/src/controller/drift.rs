@@ -1,11 +1,11 @@
-//! Whether an object is what was asked for. Pure.
+//! Compares a live object with the desired one. Pure.
 //!
 //! # Invariant
 //! Nothing is written to the API server that it has already: at rest there are no writes.
 
 use serde_json::Value;
 
-/// Whether `live` has all that `desired` says. Lists of named things are compared by name, other lists
+/// Returns true if `live` has all that `desired` says. Lists of named things are compared by name, other lists
 /// element by element; what the API server added is no difference.
 pub(crate) fn holds(desired: &Value, live: &Value) -> bool {
     match (desired, live) {
@@ -31,7 +31,7 @@ pub(crate) fn holds(desired: &Value, live: &Value) -> bool {
     }
 }
 
-/// Whether amounts of resources are the same: the API server writes `1000m` as `1`.
+/// Returns true if amounts of resources are the same: the API server writes `1000m` as `1`.
 fn same_quantities(desired: &Value, live: &Value) -> bool {
     let (Some(desired), Some(live)) = (desired.as_object(), live.as_object()) else { return desired == live };
     desired.iter().all(|(name, desired)| {

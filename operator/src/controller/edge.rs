@@ -1,4 +1,4 @@
-//! What an edge is told, so that it sends the requests of one client to one pod where that is asked for.
+//! Configures an edge to send the requests of one client to one pod, where the spec asks for affinity.
 //!
 //! Pure. Affinity at the edge is a matter of efficiency: a request that comes to the wrong pod is
 //! forwarded by its sidecar. So nothing here may cost correctness, and what it needs of an edge's own
@@ -29,18 +29,18 @@ impl Provider {
     }
 }
 
-/// What an edge is told, and what it must allow for that.
+/// The configuration of an edge, and what the edge must allow for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Program {
     /// The annotations of the Ingress.
     pub(crate) annotations: BTreeMap<String, String>,
-    /// What the edge's own settings must be, and what it means if they are not.
+    /// Settings that the edge itself must have, and the consequence of other settings.
     pub(crate) requires: &'static str,
-    /// What to know even when they are.
+    /// A caution that holds even with these settings.
     pub(crate) caution: Option<&'static str>,
 }
 
-/// How `edge` asks `provider` to send requests.
+/// Returns how `edge` asks `provider` to send requests.
 pub(crate) fn program(provider: Provider, edge: &Edge) -> Program {
     match provider {
         Provider::IngressNginx => ingress_nginx::program(&edge.session_affinity),

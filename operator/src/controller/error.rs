@@ -1,4 +1,4 @@
-//! What can go wrong in a pass, each with a category: for the metric, the Event, and when to try again.
+//! Errors of a reconcile, each with a category: for the metric, the Event, and when to try again.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::credentials::CredentialsFailure;
 /// Time until the next attempt after an error whose reason names none.
 const DEFAULT_RETRY: Duration = Duration::from_secs(10);
 
-/// Why a pass did not come to its end.
+/// The error that ended a reconcile early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server refused something, or could not be asked.
     #[error("{doing} failed: {}", explain(.source))]
     Api {
-        /// What was being done, such as `reading Deployment chat`.
+        /// The action that failed, such as `reading Deployment chat`.
         doing: String,
-        /// What the API server said.
+        /// The answer of the API server.
         source: Box<kube::Error>,
     },
     /// Keys or certificates could not be made.
@@ -27,9 +27,9 @@ pub enum Error {
     /// An object is not of the shape that its kind has, or cannot be written so.
     #[error("{what} is not what it should be: {why}")]
     Unreadable {
-        /// Which one.
+        /// The object that is damaged.
         what: String,
-        /// What is wrong with it.
+        /// The damage.
         why: String,
     },
 }
@@ -73,7 +73,7 @@ impl Error {
         self.reason().as_str()
     }
 
-    /// What a person can do about it, where that can be said.
+    /// Advice for a person, where there is any.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         match self.reason() {

@@ -18,11 +18,11 @@ pub(crate) const APPLIED_ANNOTATION: &str = "socketio-affinity.dev/applied";
 pub(crate) const ORIGINAL_ANNOTATION: &str = "socketio-affinity.dev/original";
 /// The sidecar's container and its volume.
 pub(crate) const SIDECAR: &str = "socketio-sidecar";
-/// Where the sidecar serves clients and edges.
+/// Port on which the sidecar serves clients and edges.
 pub(crate) const PROXY_PORT: u16 = 7900;
-/// Where it serves its peers.
+/// Port on which the sidecar serves its peers.
 pub(crate) const PEER_PORT: u16 = 7901;
-/// Where it serves kubelet, Prometheus and the operator.
+/// Port on which the sidecar serves kubelet, Prometheus and the operator.
 pub(crate) const ADMIN_PORT: u16 = 7902;
 
 /// The headless Service of the peers.

@@ -16,18 +16,18 @@ use pods::Pods;
 use reports::Reports;
 use workload::Workload;
 
-/// What was read. It has no `Debug`: there are keys in it.
+/// Everything that a reconcile has read. No `Debug`: there are keys in it.
 #[derive(Default)]
 pub(crate) struct Observed {
     /// The workload, if it exists.
     pub(crate) workload: Option<Workload>,
-    /// Its pods.
+    /// The workload's pods.
     pub(crate) pods: Pods,
     /// Pods that a Service which is about to be taken over selects, and that are not the workload's.
     pub(crate) other_pods: Vec<String>,
     /// The client Service, ours or the user's.
     pub(crate) client_service: Option<Service>,
-    /// Its endpoints, where they are of interest.
+    /// Endpoints of the client Service, where they are of interest.
     pub(crate) endpoints: Vec<EndpointSlice>,
     /// The headless Service.
     pub(crate) peer_service: Option<Service>,
@@ -41,7 +41,7 @@ pub(crate) struct Observed {
     pub(crate) stale_ingress: Option<Ingress>,
     /// The class that the spec names, or else the Ingress.
     pub(crate) ingress_class: Option<NamedClass>,
-    /// What the sidecars of ready pods say that they have applied, where that is of interest.
+    /// Configurations that the sidecars of ready pods report as applied, where they are of interest.
     pub(crate) reports: Reports,
 }
 

@@ -1,4 +1,4 @@
-//! One run over an object that is being deleted: what was taken over is restored step by step, then the object goes.
+//! Reconciles an object that is being deleted: what was taken over is restored step by step, then the object goes.
 
 use jiff::Timestamp;
 use kube::ResourceExt;

@@ -23,9 +23,9 @@ use crate::client::explain;
 pub(crate) struct Restored {
     /// The revision of the configuration that the Secret is to hold now.
     pub(crate) revision: String,
-    /// What traffic depends on, and could not be changed.
+    /// Errors of changes that traffic depends on.
     pub(crate) failures: Vec<Error>,
-    /// Why the Ingress is not as it was.
+    /// The error that kept the Ingress from being restored.
     pub(crate) edge: Option<Error>,
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn delete_own(
     remove_finalizer(cluster, observed.credentials_secret.is_some(), context).await
 }
 
-/// Whether the object's namespace is being deleted: all that was taken goes with it, and so may the rights
+/// Returns true if the object's namespace is being deleted: all that was taken goes with it, and so may the rights
 /// to read that, while the finalizer would hold the namespace up. Where this cannot be read, it is not so.
 pub(crate) async fn namespace_is_going(cluster: &Cluster, context: &Context) -> bool {
     let namespaces: Api<Namespace> = Api::all(context.client.clone());
@@ -100,7 +100,7 @@ pub(crate) async fn namespace_is_going(cluster: &Cluster, context: &Context) -> 
     }
 }
 
-/// Whether the operator's own Secret for this object is there: for a pass that reads nothing else.
+/// Returns true if the operator's own Secret for this object exists: for a reconcile that reads nothing else.
 ///
 /// # Errors
 /// The API server's.

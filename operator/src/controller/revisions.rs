@@ -1,4 +1,4 @@
-//! Which configuration each sidecar has applied: asked of its admin port. Needs the pods' network.
+//! Asks the admin port of each sidecar which configuration it has applied. Needs the pods' network.
 //!
 //! # Invariants
 //! - A pod is hostile: its answer is bounded in size and time, and decides nothing but what the operator
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::names::ADMIN_PORT;
 use super::observed::reports::{Applied, Reports};
 
-/// How many pods are asked at once.
+/// Most pods that are asked at once.
 const AT_ONCE: usize = 16;
 /// Longest wait for one.
 const ANSWER: Duration = Duration::from_secs(2);

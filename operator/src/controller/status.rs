@@ -16,7 +16,7 @@ use super::condition::{ConditionType, Finding, Reason};
 use super::error::Error;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 
-/// What is true of the whole object.
+/// The state of the whole object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Summary {
     /// All is in place.
@@ -91,7 +91,7 @@ pub(crate) fn conclude(
     after
 }
 
-/// Whether a failure that the API server described was described before, but for words with a digit in them: the
+/// Returns true if the API server described a failure as before, but for words with a digit in them: the
 /// time, a port, a request's number. Each new status makes another pass, which would fail again.
 fn says_the_same(
     was: &Condition,

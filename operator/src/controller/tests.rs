@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// What was asked for, apart from lists and watches.
+/// Requests to the API server, apart from lists and watches.
 type Asked = Arc<Mutex<Vec<String>>>;
 
 /// Has these SocketIoClusters and shows these Ingresses, and has nothing else.

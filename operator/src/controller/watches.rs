@@ -1,4 +1,4 @@
-//! What makes a pass run: changes of the objects themselves, of whatever they name or made, and of others
+//! Triggers reconciles: on changes of the objects themselves, of whatever they name or made, and of others
 //! that have what they wait for.
 //!
 //! Everything but the objects themselves is watched by its metadata only. Secrets are not watched: that
@@ -125,7 +125,7 @@ fn find(
     select(store, |cluster| cluster.metadata.namespace.as_deref() == Some(namespace) && is_meant(cluster))
 }
 
-/// Those of all objects that can be read.
+/// Selects from all objects that can be read.
 fn select(store: &Store<Guarded>, is_meant: impl Fn(&SocketIoCluster) -> bool) -> Vec<ObjectRef<Guarded>> {
     let is_meant = |cluster: &Guarded| cluster.0.as_ref().is_ok_and(&is_meant);
     let clusters = store.state();
@@ -154,7 +154,7 @@ fn waits_for_another(cluster: &SocketIoCluster) -> bool {
         .any(Reason::is_about_another_cluster)
 }
 
-/// What is read of such objects is their metadata alone.
+/// An API that reads only the metadata of objects.
 fn metadata<K>(client: &Client, namespace: Option<&str>) -> Api<Seen<K>>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// One limit of one field.
+/// A limit of a field.
 #[derive(Debug)]
 pub(super) struct Limit {
     /// From `spec` on; `*` is an item of a list.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// What is refused, with a part of what is said.
+/// Specs that are refused, with a part of the refusal.
 pub(super) fn refused() -> Vec<(Value, &'static str)> {
     let ingress = |ingress: Value| json!({"edge": {"ingress": ingress}});
     let affinity = |affinity: Value| json!({"edge": {"sessionAffinity": affinity}});
@@ -76,7 +76,7 @@ pub(super) fn refused() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// What an object is, what it is to be, and a part of what is said, if it is refused.
+/// Old spec, new spec, and a part of the refusal, if the change is refused.
 pub(super) fn refused_changes() -> Vec<(Value, Value, Option<&'static str>)> {
     let service = |service: Value| json!({"edge": {"service": service}});
     let taken = |front: Value| json!({"edge": {"ingress": {"takeOver": true, "name": front["name"]}}});

@@ -46,7 +46,7 @@ fn rendered() -> Vec<Value> {
     serde_json::Deserializer::from_str(&output).into_iter::<Value>().map(Result::unwrap).collect()
 }
 
-/// One verb of one rule.
+/// A verb of a rule.
 #[derive(Debug, Clone)]
 struct Right {
     object: usize,
@@ -227,7 +227,7 @@ impl Running {
         seen.map_err(|error| format!("{error}, and nothing was refused with {refusal:?}: {}", self.log()))
     }
 
-    /// One field of an object; `None` if the object or the field is not there.
+    /// Reads a field of an object; `None` if the object or the field is not there.
     fn field(&self, kind: &str, object: &str, path: &str) -> Option<String> {
         let output = format!("--output=jsonpath={{{path}}}");
         let field = kubectl_in(&self.name, &["get", kind, object, "--ignore-not-found", &output]).unwrap();

@@ -13,7 +13,7 @@ use crate::chart::{
 
 /// Made from this chart before its first release, with `version: 0.1.0-alpha.1`.
 const EARLIER: &str = "socketio-affinity-0.1.0-alpha.1.tgz";
-/// What is made by the chart's hooks, or by the chart.
+/// Kinds of objects that the chart's hooks make, or the chart.
 const HOOKS: &str = "jobs,pods,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings";
 const ALL: &str = "jobs,pods,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,deployments,services,\
     poddisruptionbudgets,validatingadmissionpolicies,validatingadmissionpolicybindings,secrets";
@@ -40,7 +40,7 @@ fn object_of_the_notes() -> String {
     object.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap())).collect()
 }
 
-/// What applying the chart's definition would change in the cluster's.
+/// Changes that applying the chart's definition would make to the cluster's.
 fn difference_of_definitions() -> String {
     let chart = chart();
     let show = ["template", RELEASE, &chart, "--namespace", NAMESPACE, "--show-only=templates/crd.yaml"];

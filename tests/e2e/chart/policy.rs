@@ -1,4 +1,4 @@
-//! What the admission policies refuse to the operator's account although its rights allow it.
+//! The admission policies refuse requests of the operator's account that its rights allow.
 //!
 //! Tried as that account, and not by an operator, of which none runs; and without changing anything:
 //! a dry run on the server passes admission.

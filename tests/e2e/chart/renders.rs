@@ -1,4 +1,4 @@
-//! What the chart renders, without installing it.
+//! Objects that the chart renders, without installing it.
 
 use std::fs;
 

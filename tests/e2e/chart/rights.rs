@@ -1,4 +1,4 @@
-//! What the operator's account and its users may do, as the API server says it. No operator runs here.
+//! Rights of the operator's account and of its users, as the API server says them. No operator runs here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn list(account: &str, namespace: &str) -> BTreeSet<String> {
     table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// What the operator may do in `namespace` that any account may not.
+/// Rights of the operator in `namespace` that not every account has.
 fn rights(namespace: &str) -> String {
     let operator = list(&format!("{NAMESPACE}:socketio-affinity"), namespace);
     let anyone = list(&format!("{NAMESPACE}:default"), namespace);
@@ -42,7 +42,7 @@ fn the_operator_and_its_users_may_do_what_is_committed_and_nothing_else() {
     assert_rights_of_users();
 }
 
-/// Those who have the built-in roles get rights on SocketIoClusters with them.
+/// Users with the built-in roles get rights on SocketIoClusters with them.
 fn assert_rights_of_users() {
     for role in ["view", "edit", "admin"] {
         let user = format!("--user=with-{role}");

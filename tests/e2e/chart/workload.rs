@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// Where Kubernetes mounts the token of the pod's account, unless something else is mounted there.
+/// Directory on which Kubernetes mounts the token of the pod's account, unless something else is mounted there.
 pub(super) const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A user's workload, with everything that the operator must leave alone.
@@ -66,7 +66,7 @@ pub(super) fn pod(spec: &Value) -> Value {
     template(&json!({}), spec)
 }
 
-/// What the operator applies.
+/// The injection that the operator applies.
 pub(super) fn injection(kind: &str) -> Value {
     let mut injection = template(
         &json!({"labels": {"socketio-affinity.dev/cluster": "chat"}}),

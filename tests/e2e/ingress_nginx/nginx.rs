@@ -13,13 +13,13 @@ use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Command;
 
-/// Where clients connect. The pods are on the ports after it.
+/// Port for clients. The pods are on the ports after it.
 const PORT: u16 = 8080;
 
 /// `nobody`, as whom nginx runs where the tests are root.
 const NOBODY: u32 = 65534;
 
-/// Who connects.
+/// A party that connects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Peer {
     /// Someone that is no trusted proxy.
@@ -36,7 +36,7 @@ pub(crate) struct Nginx {
     _directory: TempDir,
 }
 
-/// What it is configured for.
+/// Setup of nginx.
 #[derive(Clone)]
 struct Setup {
     form: &'static str,
@@ -170,7 +170,7 @@ fn annotations(form: &str) -> Value {
     ingress["metadata"]["annotations"].take()
 }
 
-/// What the controller's template makes of these annotations, as far as it concerns them, in its order.
+/// Renders these annotations as the controller's template does, as far as it concerns them, in its order.
 /// Without trusted networks, the controller is one whose ConfigMap enables nothing.
 fn configuration(annotations: &Value, ip: IpAddr, setup: &Setup) -> String {
     let value =

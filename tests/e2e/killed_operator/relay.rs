@@ -26,7 +26,7 @@ pub(super) struct Relay {
 struct State {
     /// The operator that runs; none while it is dead.
     operator: Option<Pid>,
-    /// How often one was killed. Connections that were made before the last time go nowhere.
+    /// Number of operators that were killed. Connections that were made before the last time go nowhere.
     killings: usize,
     /// At which writes.
     writes: Vec<String>,
@@ -65,7 +65,7 @@ impl Relay {
         Self { state, kubeconfig, proxy: Mutex::new(proxy) }
     }
 
-    /// What the operator is to be started with.
+    /// The kubeconfig that the operator is started with.
     pub(super) fn kubeconfig(&self) -> &Path {
         self.kubeconfig.path()
     }
@@ -75,7 +75,7 @@ impl Relay {
         self.state.lock().unwrap().operator = Some(Pid::from_child(operator));
     }
 
-    /// Whether it is.
+    /// Returns true if the operator is killed.
     pub(super) fn has_killed(&self) -> bool {
         self.state.lock().unwrap().operator.is_none()
     }
@@ -109,7 +109,7 @@ impl State {
     }
 }
 
-/// One connection of the operator's.
+/// A connection of the operator.
 struct Connection {
     state: Arc<Mutex<State>>,
     /// During which of its lives it was made.
@@ -119,7 +119,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// What the operator sends. False: it is dead.
+    /// Passes on what the operator sends. False: the operator is dead.
     fn passes_up(&self, segment: &[u8]) -> bool {
         let mut state = self.state.lock().unwrap();
         if state.killings != self.life {
@@ -134,7 +134,7 @@ impl Connection {
         true
     }
 
-    /// What it is answered.
+    /// Passes on what the operator is answered.
     fn passes_down(&self) -> bool {
         let mut state = self.state.lock().unwrap();
         if state.killings != self.life {

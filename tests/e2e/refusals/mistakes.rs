@@ -1,4 +1,4 @@
-//! What users do wrong: workloads, SocketIoClusters, and what is to be said of them.
+//! Mistakes of users: workloads, SocketIoClusters, and what is to be said of them.
 
 use serde_json::{Value, json};
 
@@ -7,13 +7,13 @@ pub(crate) const LABEL: &str = "socketio-affinity.test/mistakes";
 
 /// A SocketIoCluster that cannot be followed, on a workload of its own.
 pub(crate) struct Mistake {
-    /// Its name, and the workload's.
+    /// Name of the SocketIoCluster and of the workload.
     pub(crate) name: &'static str,
     /// The workload's pod, or that there is none.
     pod: Option<Value>,
-    /// How many pods it has: none, where it takes none to see the mistake.
+    /// Number of pods: none, where it takes none to see the mistake.
     pub(crate) replicas: u32,
-    /// What differs from the least spec.
+    /// Differences from the least spec.
     pub(crate) spec: Value,
     /// The condition that says it, its reason, and words of its message.
     pub(crate) told: (&'static str, &'static str, &'static str),

@@ -1,4 +1,4 @@
-//! What the users of a Service see meanwhile, what the operator does, and what is said of an object.
+//! Watches the users of a Service, the operator's writes, and the status of an object.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use support::deployment::{Kubectl, Operator};
 
-/// How often somebody comes.
+/// Interval between two visits.
 const VISIT: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -21,14 +21,14 @@ pub(crate) struct Visitors {
     thread: Option<JoinHandle<Visits>>,
 }
 
-/// What they saw.
+/// Results of the visits.
 #[derive(Debug, Default)]
 pub(crate) struct Visits {
-    /// How many opened a session.
+    /// Number of visits that opened a session.
     pub(crate) opened: usize,
-    /// Why the others did not.
+    /// Reasons for which the other visits did not.
     pub(crate) refused: Vec<String>,
-    /// Why the one that was to stay connected is not.
+    /// Reason for which the connection that was to stay is closed.
     pub(crate) left: Option<String>,
 }
 
@@ -180,7 +180,7 @@ pub(crate) fn events(namespace: &str, name: &str) -> Vec<(String, String, String
         .collect()
 }
 
-/// What is said must be said in one sentence: it begins with what is wrong, a semicolon parts it from
+/// A message must be one sentence: it begins with what is wrong, a semicolon parts it from
 /// what to do, and nothing is formatted wrongly.
 #[track_caller]
 pub(crate) fn assert_one_sentence(message: &str) {

@@ -1,4 +1,4 @@
-//! How a SocketIoCluster can end: with its namespace, with all retained, and while somebody else has a
+//! Ends of a SocketIoCluster: with its namespace, with all retained, and while somebody else has a
 //! part of the sidecar.
 
 use std::sync::OnceLock;
@@ -19,7 +19,7 @@ const PINNED: &str = "pinned";
 /// The sidecar's under another name, so that it starts.
 const IMAGE: &str = "docker.io/socketio-affinity/sidecar:dev";
 
-/// What the operator had said of the doomed object when its namespace was gone.
+/// Log lines about the doomed object until its namespace was gone.
 static SAID: OnceLock<Vec<String>> = OnceLock::new();
 
 pub(super) fn objects() -> Vec<Value> {
@@ -57,7 +57,7 @@ pub(super) fn assert_the_namespace_is_not_missed(operator: &Operator) {
     assert_eq!(Some(&complaints(operator)), SAID.get(), "the operator goes on about what is gone");
 }
 
-/// What the operator could not do about the doomed object.
+/// Complaints of the operator about the doomed object.
 fn complaints(operator: &Operator) -> Vec<String> {
     let log = operator.log().unwrap();
     assert!(log.contains("socketio_operator"), "the log is not what it was thought to be: {log}");

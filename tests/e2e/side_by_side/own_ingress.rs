@@ -22,7 +22,7 @@ pub(super) fn objects() -> Vec<Value> {
     vec![service(NAME), workload("Deployment", NAME, Some(1)), class, ingress()]
 }
 
-/// One annotation of a name that is wanted for another value, one that is none of our business.
+/// An Ingress with an annotation that the operator wants with another value, and an annotation of the user.
 fn ingress() -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
@@ -42,7 +42,7 @@ fn ingress() -> Value {
     })
 }
 
-/// Its spec, labels and annotations.
+/// Spec, labels and annotations of the Ingress.
 fn described() -> [Value; 3] {
     let live = Kubectl::json(&["get", "ingress", NAME]).unwrap();
     [live["spec"].clone(), live["metadata"]["labels"].clone(), live["metadata"]["annotations"].clone()]

@@ -9,9 +9,9 @@ use support::harness::Polling;
 
 /// On everything that is made here.
 pub(super) const LABEL: &str = "socketio-affinity.test/side-by-side";
-/// What the operator puts on pods, and on what it makes.
+/// The label that the operator puts on pods, and on what it makes.
 pub(super) const CLUSTER_LABEL: &str = "socketio-affinity.dev/cluster";
-/// Who writes, in `managedFields`.
+/// The operator's name in `managedFields`.
 const MANAGER: &str = "socketio-affinity";
 /// Longest wait for a cutover or a deletion, where several go on at once.
 pub(super) const LONG: Duration = Duration::from_secs(150);

@@ -17,7 +17,7 @@ use super::{Kubectl, Redis, say, wait_for};
 /// Longest wait for pods to come or go.
 pub(super) const PODS: Duration = Duration::from_secs(180);
 
-/// Which manifests.
+/// Choice of the manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     /// `chat.yaml`.
@@ -33,14 +33,14 @@ pub struct Chat {
     variant: Variant,
 }
 
-/// One of its pods.
+/// A pod of the chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
-    /// Its name.
+    /// Name of the pod.
     pub name: String,
-    /// Its UID.
+    /// UID of the pod.
     pub uid: String,
-    /// Its IP.
+    /// IP of the pod.
     pub ip: String,
 }
 
@@ -193,7 +193,7 @@ impl Chat {
         self.name
     }
 
-    /// What was deployed.
+    /// The variant that was deployed.
     pub fn variant(&self) -> Variant {
         self.variant
     }
@@ -221,7 +221,7 @@ fn write_configuration(mode: Mode) -> Result<()> {
     }))
 }
 
-/// Where the example's manifests are.
+/// Directory of the example's manifests.
 pub(super) fn manifests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/chat/k8s")
 }

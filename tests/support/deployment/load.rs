@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Kubectl, NAMESPACE, say, wait_for};
 
-/// What to run.
+/// Settings of a run of the load program.
 #[derive(Debug, Clone)]
 pub struct Load {
     /// Against which address.
@@ -81,9 +81,9 @@ pub struct RoomSummary {
     pub unanswered: u64,
     /// Deliveries that had to be.
     pub due: u64,
-    /// Those of them that were not.
+    /// Deliveries that are missing.
     pub missing: u64,
-    /// Those of them that had to go from one pod to another.
+    /// Missing deliveries from one pod to another.
     pub missing_across_pods: u64,
     /// Deliveries from one pod to another.
     pub across_pods: u64,
@@ -142,15 +142,15 @@ pub struct Percentiles {
     pub p99: Option<f64>,
 }
 
-/// One of the program's other lines that matter here.
+/// A line of the program about one event.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Event {
     /// `connect`, `disconnect`, `connect_error`, `progress`, …
     pub event: String,
-    /// When, in RFC 3339.
+    /// Time of the event, in RFC 3339.
     #[serde(default)]
     pub t: String,
-    /// Which client.
+    /// Number of the client.
     #[serde(default)]
     pub client: u64,
     /// `polling`, `default` or `websocket`.
@@ -159,13 +159,13 @@ pub struct Event {
     /// The session's transport then, which is `polling` in mode `default` too until it is upgraded.
     #[serde(default)]
     pub transport: String,
-    /// Which pod held the session.
+    /// Pod that held the session.
     #[serde(default)]
     pub pod: Option<String>,
     /// The hash of the session's sid.
     #[serde(default)]
     pub sid: Option<String>,
-    /// Why.
+    /// Kind of the error.
     #[serde(default)]
     pub kind: Option<String>,
     /// In `progress`: clients connected now.

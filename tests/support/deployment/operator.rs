@@ -67,7 +67,7 @@ impl Operator {
         Self::kubectl(&["get", "pods", &Self::selector(), "--output=jsonpath={.items[0].metadata.uid}"])
     }
 
-    /// What all its pods have logged.
+    /// Logs of all pods of the operator.
     ///
     /// # Errors
     /// What `kubectl` said.

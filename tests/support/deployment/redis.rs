@@ -8,7 +8,7 @@ use super::chat::{PODS, manifests};
 use super::{Kubectl, say};
 use crate::images::definitions::REDIS;
 
-/// What the manifest names. The test's cluster cannot pull it, and has [`REDIS`] in its place.
+/// The image in the manifest. The test's cluster cannot pull it, and has [`REDIS`] in its place.
 const OFFICIAL: &str = "image: redis:7\n";
 
 /// The example's Redis.

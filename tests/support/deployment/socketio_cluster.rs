@@ -84,7 +84,7 @@ impl SocketIoCluster {
         Kubectl::run(&["patch", "socketiocluster", &self.name, "--type=merge", "--patch", &patch]).map(drop)
     }
 
-    /// It, as the API server has it.
+    /// The object, as the API server has it.
     ///
     /// # Errors
     /// What `kubectl` said.
@@ -92,7 +92,7 @@ impl SocketIoCluster {
         Kubectl::json(&["get", "socketiocluster", &self.name])
     }
 
-    /// Its condition of a type, such as `Ready`: `status`, `reason`, `message`. Null if there is none.
+    /// The condition of a type, such as `Ready`: `status`, `reason`, `message`. Null if there is none.
     ///
     /// # Errors
     /// What `kubectl` said.

@@ -1,4 +1,4 @@
-//! One file per object that is made or changed.
+//! Objects that are made or changed, each in a file.
 
 pub(crate) mod client_service;
 pub(crate) mod ingress;

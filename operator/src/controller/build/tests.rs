@@ -1,4 +1,4 @@
-//! What each step makes of the workload, the Service and the sidecars' configuration.
+//! Tests of each step: the workload, the Service and the sidecars' configuration that it builds.
 
 use jiff::Timestamp;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What is lost, damaged or written by a pass that did not come to its end.
+//! Credentials that are lost, damaged, or written by a reconcile that did not come to its end.
 
 use k8s_openapi::ByteString;
 use socketio_sidecar_core::config::{CA_FILE, CERTIFICATE_FILE, TAG_KEYS_FILE};
@@ -14,7 +14,7 @@ fn at(days: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + days * DAY).unwrap()
 }
 
-/// What the API server has: the object, and the two Secrets.
+/// The state of the API server: the object, and the two Secrets.
 struct World {
     cluster: Cluster,
     observed: Observed,

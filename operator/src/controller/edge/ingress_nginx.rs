@@ -30,7 +30,7 @@ pub(crate) const SNIPPET_ANNOTATION: &str = "nginx.ingress.kubernetes.io/configu
 /// longer `pingInterval`, and polls, which hang for as long.
 const TIMEOUT: &str = "3600";
 
-/// When a request goes to a second pod: if the first cannot be reached. nginx cannot tell that from a
+/// A request goes to a second pod if the first cannot be reached. nginx cannot tell that from a
 /// connection that broke later, but of a request with side effects it knows whether it was sent, and
 /// sends no POST twice. It may send a poll twice, whose session has then ended anyway: Engine.IO closes
 /// it when a poll is cut off. `off` would be worse: with one pod gone, requests for sessions on others
@@ -52,7 +52,7 @@ if ($http_x_forwarded_for ~* "^[\s,]*+\[?(?:::ffff:)?(\d{1,3}\.\d{1,3}\.\d{1,3}\
 }
 "#;
 
-/// What this edge is told.
+/// The configuration of ingress-nginx.
 pub(super) fn program(affinity: &SessionAffinity) -> Program {
     let mut annotations = Annotations(BTreeMap::new());
     annotations.say("proxy-read-timeout", TIMEOUT);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::controller::names::ORIGINAL_ANNOTATION;
 
-/// What the annotations were, and what they were made.
+/// Annotations before the Ingress was taken over, and after.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Original {
     /// The UID of the SocketIoCluster that took it.
@@ -25,7 +25,7 @@ pub(crate) fn class_of(ingress: &Ingress) -> Option<String> {
     field.or_else(|| ingress.annotations().get("kubernetes.io/ingress.class").cloned())
 }
 
-/// Whether some backend of an Ingress is that Service.
+/// Returns true if some backend of the Ingress is that Service.
 pub(crate) fn leads_to(ingress: &Ingress, service: &str) -> bool {
     let Some(spec) = &ingress.spec else { return false };
     let rules = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref());

@@ -8,10 +8,10 @@ use kube::ResourceExt;
 
 use crate::controller::names::{CLUSTER_LABEL, SIDECAR};
 
-/// How long an application may take to listen before that is called a trouble.
+/// Longest start of an application that is not reported as a trouble.
 const STARTING: Duration = Duration::from_secs(30);
 
-/// What is seen of the pods.
+/// The state of the workload's pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Pods {
     /// All that are not going.
@@ -20,11 +20,11 @@ pub(crate) struct Pods {
     pub(crate) with_sidecar: Vec<(String, String)>,
     /// The names of the ready ones without.
     pub(crate) without_sidecar: Vec<String>,
-    /// Those that have the sidecar, ready or not.
+    /// Pods that have the sidecar, ready or not.
     pub(crate) injected: usize,
-    /// What is to be done that a pod with the sidecar gets ready, of the first such pod.
+    /// Advice for the first pod with the sidecar that does not get ready.
     pub(crate) trouble: Option<String>,
-    /// Which pod with the sidecar is not ready, and why: of the first such pod.
+    /// The first pod with the sidecar that is not ready, and why.
     pub(crate) unready: Option<String>,
 }
 
@@ -108,7 +108,7 @@ fn trouble(
     })
 }
 
-/// Since when it runs.
+/// The time at which the container started.
 fn started(container: &ContainerStatus) -> Option<Timestamp> {
     Some(container.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
 }
@@ -117,7 +117,7 @@ fn runs(container: &ContainerStatus) -> bool {
     container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
-/// Why a pod is not ready, in words that stay the same while nothing changes.
+/// Says why a pod is not ready, in words that stay the same while nothing changes.
 fn why_unready(pod: &Pod, app_port: u16) -> String {
     const ON_ITS_WAY: [&str; 2] = ["PodInitializing", "ContainerCreating"];
     let Some(status) = &pod.status else { return "it has no node yet".to_owned() };

@@ -10,17 +10,17 @@ use crate::crd::SocketIoCluster;
 /// By pod, the revision that its sidecar has applied; or why it could not be asked.
 pub(crate) type Reports = BTreeMap<String, Result<Applied, String>>;
 
-/// What a sidecar says of its configuration.
+/// The report of a sidecar on its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Applied {
     /// The revision in force.
     pub(crate) revision: String,
-    /// Why it refuses the newest one.
+    /// Reason for which the sidecar refuses the newest revision.
     #[serde(default)]
     pub(crate) refused: Option<String>,
 }
 
-/// Whether some step waits for them.
+/// Returns true if some step waits for reports.
 pub(crate) fn are_of_interest(cluster: &SocketIoCluster) -> bool {
     let Some(status) = &cluster.status else { return false };
     cluster.metadata.deletion_timestamp.is_some() || status.applied_revision != status.revision

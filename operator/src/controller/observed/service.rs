@@ -15,7 +15,7 @@ use crate::controller::names::{CLUSTER_LABEL, ORIGINAL_ANNOTATION, PROXY_PORT};
 /// The target port of a Service that leads to the sidecars.
 pub(crate) const PROXY: IntOrString = IntOrString::Int(PROXY_PORT as i32);
 
-/// What a Service was before it was taken over.
+/// The state of a Service before it was taken over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Original {
     /// The UID of the SocketIoCluster that took it.
@@ -24,12 +24,12 @@ pub(crate) struct Original {
     pub(crate) ports: BTreeMap<String, IntOrString>,
 }
 
-/// Whether a Service leads to the sidecars of `cluster`.
+/// Returns true if a Service leads to the sidecars of `cluster`.
 pub(crate) fn is_routed(service: &Service, cluster: &Cluster) -> bool {
     is_labelled(service, cluster) && ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY))
 }
 
-/// Whether its clients look the pods up themselves.
+/// Returns true if clients of the Service look the pods up themselves.
 pub(crate) fn is_headless(service: &Service) -> bool {
     const NO_IP: &str = "None";
     service.spec.as_ref().is_some_and(|spec| spec.cluster_ip.as_deref() == Some(NO_IP))
@@ -56,7 +56,7 @@ pub(crate) fn taken_by(service: &Service) -> Option<String> {
     original(service).map(|original| original.by)
 }
 
-/// Whether the endpoints are those of the route: no ready one on another port than it asks for.
+/// Returns true if the endpoints are those of the route: no ready one on another port than it asks for.
 pub(crate) fn endpoints_agree(slices: &[EndpointSlice], service: &Service) -> bool {
     let wanted = ports(service).any(|port| port.target_port.as_ref() == Some(&PROXY));
     let numbers: Vec<i32> =
@@ -70,7 +70,7 @@ pub(crate) fn ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
     service.spec.iter().flat_map(|spec| spec.ports.iter().flatten())
 }
 
-/// Where a port leads; without a target, to the port of its own number.
+/// The target of a port; without one, the port of the same number.
 pub(crate) fn target(port: &ServicePort) -> IntOrString {
     port.target_port.clone().unwrap_or(IntOrString::Int(port.port))
 }

@@ -16,19 +16,19 @@ use crate::crd::v1alpha1::WorkloadKind;
 /// A workload.
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
-    /// Its kind.
+    /// Kind of the workload.
     pub(crate) kind: WorkloadKind,
     /// The whole object.
     pub(crate) object: Value,
-    /// How its pods are found.
+    /// Selector of the workload's pods.
     pub(crate) selector: LabelSelector,
-    /// What its pods are made of.
+    /// Template of the workload's pods.
     pub(crate) template: PodTemplateSpec,
-    /// How many pods it is to have; `None` for a DaemonSet, which has one on each node.
+    /// Desired number of pods; `None` for a DaemonSet, which has one on each node.
     pub(crate) replicas: Option<i32>,
 }
 
-/// What all kinds have in their `spec`.
+/// Fields that all kinds have in their `spec`.
 #[derive(Deserialize)]
 struct Spec {
     #[serde(default)]
@@ -38,7 +38,7 @@ struct Spec {
 }
 
 impl WorkloadKind {
-    /// How the API server knows it.
+    /// The kind as a resource of the API server.
     pub(crate) fn resource(self) -> ApiResource {
         match self {
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
@@ -64,7 +64,7 @@ impl Workload {
         self.object["metadata"]["uid"].as_str()
     }
 
-    /// What its pods are made of.
+    /// Spec in the template of the workload's pods.
     pub(crate) fn pod(&self) -> Option<&PodSpec> {
         self.template.spec.as_ref()
     }
@@ -92,7 +92,7 @@ impl Workload {
         self.holder() == Some(cluster) || (self.holder().is_none() && self.sidecar().is_some())
     }
 
-    /// Its controller has seen its newest version, and made all pods of that.
+    /// Returns true if the workload's controller has seen its newest version, and made all pods of that.
     pub(crate) fn is_rolled_out(&self) -> bool {
         let status = &self.object["status"];
         let count = |name: &str| status[name].as_i64().unwrap_or_default();
@@ -106,7 +106,7 @@ impl Workload {
         seen && updated >= wanted
     }
 
-    /// Why its controller does not replace pods by itself, and what to do, if it does not.
+    /// Says why the workload's controller does not replace pods by itself, and what to do, if it does not.
     pub(crate) fn holds_back(&self) -> Option<&'static str> {
         let spec = &self.object["spec"];
         if spec["paused"] == true {
@@ -122,7 +122,7 @@ impl Workload {
         ports.filter(|port| port.name.as_deref() == Some(name)).map(|port| port.container_port).next()
     }
 
-    /// Whether a Service with this selector has its pods among those that it selects.
+    /// Returns true if a Service with this selector selects pods of the workload.
     pub(crate) fn is_selected_by(&self, selector: &BTreeMap<String, String>) -> bool {
         let labels = self.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
         let has = |name: &str, value: &str| {
@@ -131,7 +131,7 @@ impl Workload {
         !selector.is_empty() && selector.iter().all(|(name, value)| name == CLUSTER_LABEL || has(name, value))
     }
 
-    /// Whether a Service's `target` is `port` of the pods.
+    /// Returns true if a Service's `target` is `port` of the pods.
     pub(crate) fn leads_to(&self, target: &IntOrString, port: u16) -> bool {
         match target {
             IntOrString::Int(number) => *number == i32::from(port),

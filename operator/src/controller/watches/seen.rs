@@ -1,4 +1,4 @@
-//! What is read of an object that is watched only to know that it has changed: which one it is.
+//! Identity of an object that is watched only to know that it has changed.
 //!
 //! The API server is asked for metadata alone, and of these all but a few fields are dropped while they are
 //! read: `managedFields` of one page of pods would take more memory than all SocketIoClusters.
@@ -12,7 +12,7 @@ use kube::Resource;
 use kube::core::ObjectMeta;
 use serde::Deserialize;
 
-/// Which `K` it is.
+/// Identity of a `K`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "Answer", bound = "")]
 pub(super) struct Seen<K> {
@@ -20,7 +20,7 @@ pub(super) struct Seen<K> {
     kind: PhantomData<K>,
 }
 
-/// What of the API server's answer is read.
+/// The part of the API server's answer that is read.
 #[derive(Deserialize)]
 struct Answer {
     metadata: Metadata,

@@ -11,16 +11,16 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// What an Ingress is made of.
+/// Parts of an Ingress.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts<'a> {
-    /// Its name.
+    /// Name of the Ingress.
     pub(crate) name: &'a str,
-    /// Its namespace.
+    /// Namespace of the Ingress.
     pub(crate) namespace: &'a str,
-    /// Its labels.
+    /// Labels of the Ingress.
     pub(crate) labels: BTreeMap<String, String>,
-    /// What the edge is told.
+    /// Annotations that configure the edge.
     pub(crate) annotations: BTreeMap<String, String>,
     /// The IngressClass.
     pub(crate) class_name: &'a str,
@@ -30,7 +30,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) tls_secret_name: Option<&'a str>,
     /// The client Service.
     pub(crate) service_name: &'a str,
-    /// Its port.
+    /// Port of the Service.
     pub(crate) service_port: u16,
 }
 

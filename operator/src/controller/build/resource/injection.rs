@@ -23,7 +23,7 @@ use crate::controller::names::{
 use crate::crd::v1alpha1::{AppKeepAlive, ImagePullPolicy, WorkloadKind};
 
 const CONFIG_DIR: &str = "/etc/socketio-sidecar";
-/// Where the ServiceAccount admission plugin mounts a token, unless something is mounted there.
+/// Directory on which the ServiceAccount admission plugin mounts a token, unless something is mounted there.
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Distroless images' `nonroot`.
 const USER: i64 = 65_532;

@@ -1,4 +1,4 @@
-//! What is injected, byte for byte: `UPDATE_GOLDEN=1` rewrites the files. A change of an old file restarts
+//! The injection, byte for byte: `UPDATE_GOLDEN=1` rewrites the files. A change of an old file restarts
 //! the pods of everybody who upgrades the operator.
 
 use std::path::Path;
