@@ -41,6 +41,12 @@ pub(crate) fn detect(cluster: &Cluster, service: Option<&Service>) -> Front {
             None => Front::Set(forwarded_for),
         };
     }
+    detect_proxy(cluster, service)
+}
+
+/// Finds out what stands in front, whatever `edge.forwardedFor` says.
+pub(crate) fn detect_proxy(cluster: &Cluster, service: Option<&Service>) -> Front {
+    let edge = &cluster.spec.edge;
     if !edge.trusted_proxies.is_empty() {
         return if edge.proxy_protocol { Front::ProxyProtocol } else { Front::Networks };
     }
@@ -76,6 +82,15 @@ pub(crate) fn decide_forwarded_for(
     }
 }
 
+/// Returns true if connections from outside of the cluster keep the client's address. With the default of
+/// `externalTrafficPolicy`, a node replaces it by its own (SNAT).
+pub(crate) fn keeps_client_address(service: &Service) -> bool {
+    service.spec.as_ref().is_some_and(|spec| {
+        matches!(spec.type_.as_deref(), Some("LoadBalancer" | "NodePort"))
+            && spec.external_traffic_policy.as_deref() == Some("Local")
+    })
+}
+
 fn is_load_balancer(service: &Service) -> bool {
     service.spec.as_ref().is_some_and(|spec| spec.type_.as_deref() == Some("LoadBalancer"))
 }
@@ -106,7 +121,7 @@ const HTTP_ANNOTATIONS: [(&str, Values); 10] = [
 ];
 
 /// The annotation that makes the load balancer an HTTP proxy.
-pub(crate) fn http_annotation(service: &Service) -> Option<String> {
+fn http_annotation(service: &Service) -> Option<String> {
     let annotations = service.annotations();
     let found = HTTP_ANNOTATIONS.iter().find(|(name, values)| {
         annotations.get(*name).is_some_and(|value| match values {

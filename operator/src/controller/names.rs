@@ -16,6 +16,8 @@ pub(crate) const CLUSTER_LABEL: &str = "socketio-affinity.dev/cluster";
 pub(crate) const APPLIED_ANNOTATION: &str = "socketio-affinity.dev/applied";
 /// On a Service or Ingress that was taken over: what it was before.
 pub(crate) const ORIGINAL_ANNOTATION: &str = "socketio-affinity.dev/original";
+/// Memory limit of a sidecar whose resources are not set.
+pub(crate) const SIDECAR_MEMORY_LIMIT: &str = "256Mi";
 /// The sidecar's container and its volume.
 pub(crate) const SIDECAR: &str = "socketio-sidecar";
 /// Port on which the sidecar serves clients and edges.

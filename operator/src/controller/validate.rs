@@ -78,7 +78,7 @@ pub(crate) fn validate<'v>(
     sidecar_image: &str,
 ) -> Result<Validated<'v>, Refusal> {
     accept(cluster, observed, others)?;
-    limits::check(&cluster.spec, observed.client_service.as_ref())?;
+    limits::check(cluster, observed.client_service.as_ref())?;
     let reference = &cluster.spec.workload_ref;
     let kind = reference.kind.resource().kind;
     let workload = observed.workload.as_ref().ok_or_else(|| {

@@ -90,7 +90,7 @@ fn the_oldest_object_on_a_workload_has_it() {
 #[test]
 fn what_cannot_be_injected_is_refused_before_anything_is_touched() {
     assert_eq!(refusal(&cluster(), &Observed::default()).1, Reason::WorkloadNotFound);
-    let too_large = cluster_with(&json!({"sidecar": {"maxBufferedMiB": 256}}));
+    let too_large = cluster_with(&json!({"sidecar": {"maxBufferedMiB": 180}}));
     assert_eq!(refusal(&too_large, &observed()).1, Reason::BufferedTooLarge);
     type Change = fn(&mut Value);
     let table: &[(Change, Reason, &str)] = &[

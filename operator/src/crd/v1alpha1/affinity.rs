@@ -16,7 +16,7 @@ pub struct SessionAffinity {
     /// client. Cookie uses a cookie of the edge. ClientIP and Cookie need edge.ingress. Default None.
     #[serde(default)]
     pub r#type: SessionAffinityType,
-    /// Source of the client's address, with ClientIP. The schema shows the description of the type instead.
+    /// Source of the client's address, with ClientIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<ClientIpSource>,
     /// Attributes of the cookie. The field requires type Cookie.

@@ -57,8 +57,7 @@ pub struct Edge {
     #[schemars(with = "Option<i32>", range(min = 0, max = 16))]
     pub trusted_proxy_count: Option<u8>,
 
-    /// Treatment of X-Forwarded-* and similar fields from peers outside trustedProxies. The schema shows the
-    /// description of the type instead.
+    /// Treatment of X-Forwarded-* and similar fields from peers outside trustedProxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<ForwardedFor>,
 

@@ -14,7 +14,7 @@ pub struct Sidecar {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub image: Option<String>,
-    /// Pull policy of the image. The schema shows the description of the type instead.
+    /// Pull policy of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// Compute resources of the sidecar. The default requests 50m CPU and 32Mi memory, with a memory limit of 256Mi.
@@ -34,14 +34,16 @@ pub struct Sidecar {
     pub max_web_sockets: Option<u32>,
     /// Maximum of connections of one client in each pod, WebSockets included. A client is an IPv4 address or an IPv6 /64
     /// network. The address is that of the connection, or the one that a proxy in edge.trustedProxies names. Clients
-    /// behind one NAT share an address; so do all clients of a proxy outside edge.trustedProxies. The value 0 sets no
-    /// limit. Default 0.
+    /// behind one NAT share an address. So do all clients of other proxies, and of a Service whose nodes replace
+    /// addresses (SNAT). A limit therefore needs edge.trustedProxies, edge.trustedProxyCount 0 without an Ingress, or a
+    /// Service of type LoadBalancer or NodePort with externalTrafficPolicy Local. The value 0 sets no limit. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 0, max = 1_000_000))]
     pub max_connections_per_source: Option<u32>,
-    /// Maximum of memory, in MiB, for data that connections have not taken yet. The value must be below the memory
-    /// limit in resources. Beyond the maximum, the sidecar ends the connections that have held data for longest. The
-    /// default is 40 % of the memory limit, or 256 without a memory limit.
+    /// Maximum of memory, in MiB, for data that connections have not taken yet. Beyond the maximum,
+    /// the sidecar ends the connections that have held data for longest. It may hold a quarter more until they have
+    /// ended. The highest value is the memory limit in resources less 32 MiB, divided by 1.25 (179 for 256Mi). The default
+    /// is 40 % of the memory limit, or 256 without a memory limit.
     #[serde(default, rename = "maxBufferedMiB", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 1_048_576))]
     pub max_buffered_mib: Option<u32>,
@@ -50,7 +52,7 @@ pub struct Sidecar {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 86_400))]
     pub body_timeout_seconds: Option<u32>,
-    /// Reuse of connections to the application. The schema shows the description of the type instead.
+    /// Reuse of connections to the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_keep_alive: Option<AppKeepAlive>,
     /// Maximum size of the head of a request, in bytes: request line and header fields. The sidecar answers a longer
@@ -74,9 +76,9 @@ pub struct Sidecar {
     pub log: Option<String>,
 }
 
-/// Reuse of connections to the application. Auto reuses a connection within the time that the application was seen to
-/// keep one open. Always follows the application's Connection and Keep-Alive fields. Never opens a new connection for
-/// each request. Default Auto.
+/// Reuse of connections to the application. `Auto`: a connection is reused within the time that the application was
+/// seen to keep one open. `Always`: a connection is reused as the application's Connection and Keep-Alive fields allow.
+/// `Never`: each request uses a new connection. Default Auto.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppKeepAlive {
     /// A connection carries another request within what the application was seen to keep open.

@@ -15,7 +15,7 @@ pub struct SocketIoClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Step of installation or deletion. The schema shows the description of the type instead.
+    /// Step of installation or deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
     /// Time at which the step began.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::controller::cluster::Cluster;
 use crate::controller::drift::digest;
 use crate::controller::names::{
-    ADMIN_PORT, APPLIED_ANNOTATION, CLUSTER_LABEL, PEER_PORT, PROXY_PORT, SIDECAR,
+    ADMIN_PORT, APPLIED_ANNOTATION, CLUSTER_LABEL, PEER_PORT, PROXY_PORT, SIDECAR, SIDECAR_MEMORY_LIMIT,
 };
 use crate::crd::v1alpha1::{AppKeepAlive, ImagePullPolicy, WorkloadKind};
 
@@ -226,7 +226,7 @@ fn default_resources() -> ResourceRequirements {
     };
     ResourceRequirements {
         requests: Some(quantities(&[("cpu", "50m"), ("memory", "32Mi")])),
-        limits: Some(quantities(&[("memory", "256Mi")])),
+        limits: Some(quantities(&[("memory", SIDECAR_MEMORY_LIMIT)])),
         claims: None,
     }
 }

@@ -78,13 +78,15 @@ reasons! {
     /// The API server would refuse `sidecar.resources` in the pods.
     ResourcesInvalid: Fails [Accepted]
         => "Correct the field that the message names.";
-    /// `sidecar.maxBufferedMiB` is not below the memory limit of the sidecar, which would be killed before.
+    /// `sidecar.maxBufferedMiB`, a quarter more and 32 MiB do not fit the memory limit of the sidecar. The message has the
+    /// highest value.
     BufferedTooLarge: Fails [Accepted]
         => "Lower `sidecar.maxBufferedMiB`, or raise the memory limit in `sidecar.resources`.";
-    /// `sidecar.maxConnectionsPerSource` is set behind an HTTP proxy that `edge.trustedProxies` does not name: all clients
-    /// would share one limit.
+    /// `sidecar.maxConnectionsPerSource` is set where clients may share one address: behind a proxy that
+    /// `edge.trustedProxies` does not name, or behind nodes that replace addresses (SNAT).
     SourcesUnknown: Fails [Accepted]
-        => "Name the proxy's networks in `edge.trustedProxies`, or remove `sidecar.maxConnectionsPerSource`.";
+        => "Name the proxy's networks in `edge.trustedProxies`. Without a proxy, set `externalTrafficPolicy: Local` on the \
+            Service, or `edge.trustedProxyCount: 0`. Or remove the limit.";
     /// There is no such workload in this namespace.
     WorkloadNotFound: Fails [ResolvedRefs]
         => "Create it; it is noticed at once. Or make another SocketIoCluster with the right `workloadRef`.";
