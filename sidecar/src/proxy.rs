@@ -1,9 +1,9 @@
 //! The life of a request.
 //!
 //! [`listen`] accepts connections from clients and from peers ([`proxy_protocol`] reads the header of load
-//! balancers that send one). For each, [`serve`] reads a head,
-//! decides by `socketio-sidecar-core`, and finds the way onward ([`route`]); an [`exchange`] then passes
-//! the request and its answer, both streamed. After a WebSocket upgrade, [`websocket`] takes over with a
+//! balancers that send one). For each, [`serve`] reads one head
+//! after another. [`pass`] decides by `socketio-sidecar-core` and finds the way onward ([`route`]). An [`exchange`]
+//! then passes the request and its answer, both streamed. After a WebSocket upgrade, [`websocket`] takes over with a
 //! [`tunnel`], which ends at its [`turn`] in a paced close, or before.
 //! [`source_limit`] counts connections and requests for their source. [`refusal`] is the one place where a failure becomes an answer.
 //!
@@ -15,7 +15,10 @@
 //! - After anything that leaves unclear where the next request begins, the connection is closed.
 
 mod exchange;
+#[cfg(test)]
+mod future_size;
 mod listen;
+mod pass;
 mod proxy_protocol;
 mod refusal;
 mod request;

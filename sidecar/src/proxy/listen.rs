@@ -123,8 +123,8 @@ async fn accept_clients(proxy: &Arc<Proxy>, socket: &TcpListener) {
     }
 }
 
-/// Serves a client. No `async fn`, which would have room for its arguments twice.
-#[allow(clippy::manual_async_fn, reason = "see above")]
+/// Serves a client.
+#[allow(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
 fn greet_client(
     proxy: Arc<Proxy>,
     stream: TcpStream,
@@ -254,13 +254,9 @@ impl Door {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    /// Size of the future that `make` returns.
-    pub(in crate::proxy) fn size_of_future<A, F: Future>(_make: impl FnOnce(A) -> F) -> usize {
-        size_of::<F>()
-    }
+    use crate::proxy::future_size::size_of_future;
 
     #[test]
     fn an_idle_connection_keeps_no_room_for_a_request() {

@@ -55,9 +55,8 @@ impl<H> WebSocket<H> {
 
     /// Runs it to its end, which is in the last stage of stopping at the latest.
     ///
-    /// Thousands of these are idle at once. So this is no `async fn`, which would have room for its
-    /// arguments twice, and what is not needed while a WebSocket is open is boxed.
-    #[allow(clippy::manual_async_fn, reason = "see above")]
+    /// Thousands of these are idle at once. So futures that an open WebSocket does not need are boxed.
+    #[allow(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
     pub(super) fn run(mut self) -> impl Future<Output = ()> {
         async move {
             let next = tokio::select! {
