@@ -35,7 +35,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use socketio_sidecar_core::http1::HeadLimits;
-use socketio_sidecar_core::ownership::Rejection;
 use socketio_sidecar_core::pace::Lot;
 
 pub(crate) use listen::{Doors, Listener, listen};
@@ -47,6 +46,7 @@ use crate::settings::Source;
 use crate::shutdown::Shutdown;
 use crate::throttle::Throttle;
 use crate::upstream::{App, Peers};
+use refusal::Refusal;
 use route::Way;
 
 /// The limits of waiting for a client.
@@ -81,7 +81,7 @@ impl Heads {
     }
 
     /// The limits for the heads of answers to requests that go this way.
-    fn answered(&self, way: Result<Way, Rejection>) -> HeadLimits {
+    fn answered(&self, way: Result<Way, Refusal>) -> HeadLimits {
         match way {
             Ok(Way::Owner(_)) => self.answers.of_forwarded(),
             _ => self.answers,

@@ -62,8 +62,8 @@ pub(crate) struct Door {
 /// Counts that a connection holds until it ends, as a WebSocket too.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// Counts for the connection's source; for a trusted proxy's connection, its current request for that of the client.
-    pub(super) ticket: Option<Ticket>,
+    /// Counts for the connection's source.
+    ticket: Option<Ticket>,
     _open: Counted,
 }
 

@@ -1,4 +1,8 @@
 //! The passage of a request: sent onward as its head says, and answered.
+//!
+//! # Invariants
+//! - A request that counts for the client of a trusted proxy counts until it is answered, or until the WebSocket that
+//!   it opened ends. A connection that lingers afterwards does not count.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +15,14 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use super::exchange::{Completed, Exchange, Failure, Outcome};
-use super::listen::Held;
 use super::refusal::{Asker, Refusal};
 use super::request::Request;
 use super::route::{NoWay, Way};
 use super::session::Session;
-use super::source_limit::admit_request;
 use crate::io::{Conn, Outbox};
 use crate::origin::{Origin, Side};
 use crate::settings::Applied;
+use crate::sources::Ticket;
 use crate::upstream::{OwnerGone, UpstreamConn};
 
 /// Fate of a connection after a request.
@@ -41,6 +44,7 @@ pub(super) struct Upgraded {
     pub(super) way: Way,
     pub(super) session: Option<Session>,
     pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) ticket: Option<Box<Ticket>>,
 }
 
 /// Reads the head of a request, which is the first `end` bytes, sends the request onward and passes its answer.
@@ -49,33 +53,18 @@ pub(super) fn answer(
     proxy: &Proxy,
     client: &mut Conn,
     origin: &Origin,
-    held: &mut Held,
     end: usize,
 ) -> impl Future<Output = Next> {
     async move {
         let applied = proxy.source.applied();
-        let prepared =
-            Request::prepare(&client.inbox()[..end], origin, &applied, &proxy.metrics, &proxy.heads);
-        let admitted = admit_request(proxy, &client.inbox()[..end], origin, &applied);
+        let prepared = Request::prepare(proxy, &client.inbox()[..end], origin, &applied);
         client.take(end);
         let mut request = match prepared {
             Ok(request) => request,
             Err(why) => return Next::Refuse(Refusal::Malformed(why), Asker::default()),
         };
-        let is_counted = match admitted {
-            Ok(Some(ticket)) => {
-                held.ticket = Some(ticket);
-                true
-            }
-            Ok(None) => false,
-            Err(refusal) => return Next::Refuse(refusal, request.asker),
-        };
         let passed = pass(proxy, client, &mut request, &applied, origin.side).await;
-        let next = passed.unwrap_or_else(|refusal| Next::Refuse(refusal, request.asker));
-        if is_counted && matches!(next, Next::Request(_)) {
-            held.ticket = None;
-        }
-        next
+        passed.unwrap_or_else(|refusal| Next::Refuse(refusal, request.asker))
     }
 }
 
@@ -87,7 +76,7 @@ async fn pass(
     applied: &Arc<Applied>,
     side: Side,
 ) -> Result<Next, Refusal> {
-    let mut way = request.way.map_err(Refusal::Rejected)?;
+    let mut way = request.way?;
     let permit = match request.answer.websocket {
         true => {
             let websockets = proxy.doors.of(side).websockets.clone();
@@ -122,8 +111,15 @@ async fn pass(
         let ended = exchange.run().await;
         let failure = match ended {
             Ok(Outcome::Switched(messages)) => {
-                let (onward, session) = (onward.conn, request.session);
-                return Ok(Next::Tunnel(Box::new(Upgraded { onward, messages, way, session, permit })));
+                let (onward, session, ticket) = (onward.conn, request.session, request.ticket.take());
+                return Ok(Next::Tunnel(Box::new(Upgraded {
+                    onward,
+                    messages,
+                    way,
+                    session,
+                    permit,
+                    ticket,
+                })));
             }
             Ok(Outcome::Complete(completed)) => {
                 let seconds = match way {
@@ -257,8 +253,7 @@ mod tests {
     #[test]
     fn a_request_takes_no_more_room_than_the_allocators_fast_path_has() {
         // glibc keeps freed blocks of up to 1,032 bytes for the thread.
-        let size =
-            size_of_future(|(proxy, client, origin, held, end)| answer(proxy, client, origin, held, end));
+        let size = size_of_future(|(proxy, client, origin, end)| answer(proxy, client, origin, end));
         assert!(size <= 1032, "{size}");
     }
 }

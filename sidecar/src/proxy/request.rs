@@ -6,16 +6,17 @@ use socketio_sidecar_core::config::Mode;
 use socketio_sidecar_core::forwarded::{self, Forwarded};
 use socketio_sidecar_core::hop::{RequestHop, write_request};
 use socketio_sidecar_core::http1::{Body, Framing, HeadLimits, Malformed, RequestHead, header_slots};
-use socketio_sidecar_core::ownership::{Decision, Local, Rejection};
+use socketio_sidecar_core::ownership::{Decision, Local};
 
-use super::Heads;
-use super::refusal::Asker;
+use super::Proxy;
+use super::refusal::{Asker, Refusal};
 use super::route::Way;
 use super::session::Session;
+use super::source_limit::count_request;
 use crate::io::Outbox;
-use crate::metrics::Metrics;
 use crate::origin::{Origin, Side};
 use crate::settings::Applied;
+use crate::sources::Ticket;
 
 /// Longest head that is kept to be sent again, in bytes.
 const MAX_REPEATABLE_HEAD: usize = 4 * 1024;
@@ -28,6 +29,8 @@ pub(super) struct Request {
     /// State of the request's body.
     pub(super) body: Body,
     pub(super) answer: AnswerRules,
+    /// Counts for the client that a trusted proxy names. Boxed, since most requests have none.
+    pub(super) ticket: Option<Box<Ticket>>,
     /// The parts of the head that a refusal needs.
     pub(super) asker: Asker,
     /// The end of what the client sends is the end of the client: a poll, of whose end the owner must learn
@@ -42,7 +45,7 @@ pub(super) struct Request {
     /// False if a part of the head lets the application end the exchange otherwise than the sidecar does.
     pub(super) allows_reuse: bool,
     /// Destination of the request, or the reason why it has none.
-    pub(super) way: Result<Way, Rejection>,
+    pub(super) way: Result<Way, Refusal>,
     /// The session of a WebSocket upgrade, if it names one.
     pub(super) session: Option<Session>,
 }
@@ -73,13 +76,12 @@ impl Request {
     /// Reads a head, decides, counts the decision, and rewrites the head accordingly: all that needs the
     /// head, which is not kept.
     pub(super) fn prepare(
+        proxy: &Proxy,
         head: &[u8],
         origin: &Origin,
         applied: &Arc<Applied>,
-        metrics: &Metrics,
-        heads: &Heads,
     ) -> Result<Self, Malformed> {
-        let limits = heads.from(origin.side);
+        let limits = proxy.heads.from(origin.side);
         let mut slots = header_slots();
         let head = RequestHead::parse(head, limits.of_slots(&mut slots))?;
         let rules = applied.rules();
@@ -87,7 +89,7 @@ impl Request {
             Side::Client => rules.decide(head.method, head.target),
             Side::Peer => rules.decide_for_peer(head.method, head.target),
         };
-        metrics.count_decision(origin.side, &decision);
+        proxy.metrics.count_decision(origin.side, &decision);
         let reading = match &decision {
             Decision::Local(Local::Handshake) if applied.settings.gives_tags() => {
                 Reading::Tag(applied.clone())
@@ -124,7 +126,11 @@ impl Request {
         let way = match decision {
             Decision::Local(_) => Ok(Way::App),
             Decision::Forward(tagged) => Ok(Way::Owner(tagged.owner)),
-            Decision::Reject(rejection) => Err(rejection),
+            Decision::Reject(rejection) => Err(Refusal::Rejected(rejection)),
+        };
+        let (ticket, way) = match count_request(proxy, &head, origin, applied) {
+            Ok(ticket) => (ticket.map(Box::new), way),
+            Err(refusal) => (None, Err(refusal)),
         };
         let answer = AnswerRules {
             to_head: head.method == "HEAD",
@@ -132,7 +138,7 @@ impl Request {
             keep_alive: head.keep_alive,
             websocket: head.websocket,
             reading,
-            limits: heads.answered(way),
+            limits: proxy.heads.answered(way),
         };
         let is_short = outbox.held() <= MAX_REPEATABLE_HEAD;
         let is_safe = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
@@ -140,6 +146,7 @@ impl Request {
             outbox,
             body: Body::of_request(head.framing),
             answer,
+            ticket,
             asker: Asker::of(&head),
             ends_with_client: is_poll || head.websocket || origin.side == Side::Peer,
             is_safe,

@@ -36,7 +36,7 @@ pub(super) fn serve(
     mut client: Conn,
     origin: Origin,
     place: Place,
-    mut held: Held,
+    held: Held,
 ) -> impl Future<Output = ()> {
     async move {
         poll_fn(|cx| {
@@ -53,7 +53,7 @@ pub(super) fn serve(
             let next = match read.await {
                 Ok(end) => {
                     place.work();
-                    Box::pin(answer(&proxy, &mut client, &origin, &mut held, end)).await
+                    Box::pin(answer(&proxy, &mut client, &origin, end)).await
                 }
                 Err(NoHead::Quiet) => return,
                 Err(NoHead::Refused(refusal)) => Next::Refuse(refusal, Asker::default()),
@@ -66,12 +66,12 @@ pub(super) fn serve(
                 Next::Close => return Box::pin(linger(client, &place)).await,
                 Next::Abort => return client.stream.abort(),
                 Next::Tunnel(tunnel) => {
-                    let Upgraded { onward, messages, way, session, permit } = *tunnel;
+                    let Upgraded { onward, messages, way, session, permit, ticket } = *tunnel;
                     let tunnel =
                         Tunnel::new(client, onward, messages, proxy.timeouts.stall, proxy.budget.clone());
                     // A task of its own, so that a tunnel does not keep the space that requests need.
                     let open = proxy.metrics.websockets.with_label_values(&[origin.side.label()]);
-                    let held = (held, place.stay(), permit, Counted::new(open));
+                    let held = (held, place.stay(), (permit, ticket), Counted::new(open));
                     let websocket = WebSocket::new(&proxy, tunnel, (way, session), &origin, held);
                     return proxy.shutdown.spawn_tunnel(websocket.run());
                 }

@@ -14,7 +14,7 @@
 use std::net::IpAddr;
 
 use socketio_sidecar_core::forwarded::client_of;
-use socketio_sidecar_core::http1::{RequestHead, header_slots};
+use socketio_sidecar_core::http1::RequestHead;
 
 use super::Proxy;
 use super::refusal::Refusal;
@@ -22,11 +22,8 @@ use crate::origin::{Origin, Side};
 use crate::settings::Applied;
 use crate::sources::Ticket;
 
-/// The source has as many connections as it may.
-pub(super) struct AtLimit;
-
 /// Counts a connection for `source`; a trusted proxy's for nobody, since its requests are counted.
-pub(super) fn admit_connection(proxy: &Proxy, source: IpAddr) -> Result<Option<Ticket>, AtLimit> {
+pub(super) fn admit_connection(proxy: &Proxy, source: IpAddr) -> Result<Option<Ticket>, Refusal> {
     let Some(sources) = &proxy.doors.sources else { return Ok(None) };
     if proxy.source.applied().settings.trust().includes(source) {
         return Ok(None);
@@ -35,14 +32,13 @@ pub(super) fn admit_connection(proxy: &Proxy, source: IpAddr) -> Result<Option<T
     if ticket.is_none() {
         proxy.metrics.refused.with_label_values(&["source_limit"]).inc();
     }
-    ticket.map(Some).ok_or(AtLimit)
+    ticket.map(Some).ok_or(Refusal::TooManyFromSource)
 }
 
-/// Counts a request of a trusted proxy for the client that the proxy names. Other requests are counted with their
-/// connection.
-pub(super) fn admit_request(
+/// Counts a request for the client that a trusted proxy names. Other requests are counted with their connection.
+pub(super) fn count_request(
     proxy: &Proxy,
-    head: &[u8],
+    head: &RequestHead<'_, '_>,
     origin: &Origin,
     applied: &Applied,
 ) -> Result<Option<Ticket>, Refusal> {
@@ -51,10 +47,6 @@ pub(super) fn admit_request(
     if origin.side == Side::Peer || !origin.may_be_trusted || !trust.includes(origin.peer.ip()) {
         return Ok(None);
     }
-    let mut slots = header_slots();
-    let Ok(head) = RequestHead::parse(head, proxy.heads.from(origin.side).of_slots(&mut slots)) else {
-        return Ok(None);
-    };
     match client_of(trust, head.headers) {
         Some(client) => sources.enter(client).map(Some).ok_or(Refusal::TooManyFromSource),
         None => Ok(None),

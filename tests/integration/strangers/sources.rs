@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::net::IpAddr;
+use std::time::Instant;
 use support::harness::{Config, Place, Scripted, Sidecar, Wire, eventually};
 
 use super::*;
@@ -44,6 +45,23 @@ impl Limited {
         let mut at_app = self.app.accept().await;
         at_app.head().await;
         (wire, at_app)
+    }
+
+    /// Sends `request` from [`EDGE`] until it passes. A client may read an answer just before its request ceases to count.
+    async fn passes_soon(&self, request: &str) -> (Wire, Wire) {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(3) {
+            let mut wire = self.connect(EDGE).await;
+            wire.send(request).await;
+            tokio::select! {
+                mut at_app = self.app.accept() => {
+                    at_app.head().await;
+                    return (wire, at_app);
+                }
+                answer = wire.answer() => assert_eq!(answer.status, 429),
+            }
+        }
+        panic!("the source still has as many requests as it may");
     }
 
     /// The status of the answer to `request` from [`EDGE`], which never reaches the application.
@@ -117,7 +135,7 @@ async fn the_client_that_a_trusted_proxy_names_has_the_limit() {
     // An answered request does not count, and the next one on the same connection is another client's.
     at_app.send(OK).await;
     assert_eq!(edge.answer().await.text(), "ok");
-    let (_again, _at_app) = limited.passes(EDGE, &request("192.0.2.1")).await;
+    let (_again, _at_app) = limited.passes_soon(&request("192.0.2.1")).await;
     assert_eq!(limited.refused(&request("192.0.2.1")).await, 429);
     edge.send(request("192.0.2.2")).await;
     let mut other = limited.app.accept().await;
@@ -129,6 +147,23 @@ async fn the_client_that_a_trusted_proxy_names_has_the_limit() {
     })
     .await;
     let _more = limited.passes(EDGE, &request("192.0.2.1")).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_lingers_after_its_answer_does_not_count() {
+    let limited = Limited::start(&json!({})).await;
+    let http_1_0 = request("192.0.2.1").replace("HTTP/1.1", "HTTP/1.0");
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let (mut edge, mut at_app) = limited.passes(EDGE, &http_1_0).await;
+        at_app.send(OK).await;
+        let answer = edge.answer().await;
+        assert_eq!((answer.header("connection"), answer.text().as_str()), (Some("close"), "ok"));
+        open.push(edge);
+    }
+    // The edge leaves these connections open.
+    let _next = (limited.passes_soon(&http_1_0).await, limited.passes_soon(&http_1_0).await);
+    assert_eq!(limited.refused(&http_1_0).await, 429);
 }
 
 #[tokio::test]
