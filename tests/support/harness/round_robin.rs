@@ -1,6 +1,7 @@
 //! The load balancer that knows nothing of sessions: each connection goes to the next in turn.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -19,7 +20,10 @@ impl RoundRobin {
         tokio::spawn(async move {
             for target in targets.iter().cycle() {
                 // A client may be gone, and descriptors may be short for a moment.
-                let Ok((client, _)) = listener.accept().await else { continue };
+                let Ok((client, _)) = listener.accept().await else {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                };
                 tokio::spawn(pass(client, *target));
             }
         });
