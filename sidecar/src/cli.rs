@@ -80,8 +80,8 @@ pub struct RunArgs {
     admin_listen: Option<SocketAddr>,
 
     /// Most connections for requests that are open from clients, and as many again from peers. At the limit
-    /// the connection that has been idle longest is closed. An idle one takes some 2 KiB. One that does not
-    /// take a large answer takes some 250 KiB, of which 200 in the kernel; --max-buffered bounds their sum.
+    /// the connection that has been idle longest is closed. Memory: 2 KiB per idle connection; up to 250 KiB per
+    /// client that stops reading (200 KiB of it in the kernel). --max-buffered limits the sum of the latter.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
@@ -110,20 +110,19 @@ pub struct RunArgs {
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     max_websockets: Option<u32>,
 
-    /// Maximum of open connections from one client address (IPv4) or network (IPv6, /64), WebSockets included. The
-    /// value 0 sets no limit. The source in a trusted load balancer's PROXY protocol header counts in place of the
-    /// load balancer. Connections of other trusted proxies have no such limit: their requests under way and
-    /// WebSockets count for the client in X-Forwarded-For, and get 429 beyond it. Clients behind one NAT share an
-    /// address. All clients of an edge that is not in trustedProxies share an address too: set no limit behind such
-    /// an edge.
+    /// Maximum of connections per source: an IPv4 address or an IPv6 /64 network. The source is the client that a trusted
+    /// proxy names, or else the other end of the connection. Open connections count, or requests under way and
+    /// WebSockets where X-Forwarded-For names the client. At the limit a new connection is closed, and a request that
+    /// counts is answered with 429. Clients behind one NAT, or behind an edge that is not in trustedProxies, are one
+    /// source. The value 0 sets no limit.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS_PER_SOURCE", value_name = "COUNT", default_value_t = 0,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     max_connections_per_source: u32,
 
     /// Maximum of memory, in MiB, for data that connections have not taken yet, an estimate of the kernel's part
     /// included [default: 40 % of the container's memory limit, 256 without a limit]. Above half of it, connections
-    /// that take nothing end after 5 s in place of the stall timeout; above three quarters, after 1 s. Above all of
-    /// it, the oldest of them end first; above 125 %, new ones end too.
+    /// that take nothing end after 5 s in place of the stall timeout; above three quarters, after 1 s. Above 100 %,
+    /// the connections that have held data longest are closed first; above 125 %, any that begins to hold data.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_BUFFERED", value_name = "MIB",
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     max_buffered: Option<u32>,

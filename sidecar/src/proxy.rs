@@ -89,7 +89,7 @@ impl Heads {
     }
 }
 
-/// What all connections of a sidecar share.
+/// Parts that all connections of a sidecar share.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) source: Arc<Source>,
@@ -104,7 +104,7 @@ pub(crate) struct Proxy {
     pub(crate) shutdown: Shutdown,
     /// Limits the log lines about HTTP/2, which an edge may cause with every connection.
     pub(crate) http2_log: Throttle,
-    /// How many lots were drawn by number.
+    /// Number of lots that were drawn by number.
     pub(crate) lots: AtomicU64,
     /// Limits the log lines about handshakes without a tag.
     pub(crate) untagged_log: Throttle,

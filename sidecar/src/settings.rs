@@ -35,7 +35,7 @@ use tokio::time::Instant;
 pub(crate) use reading::{Reading, Tick};
 pub(crate) use tls::{PeerTls, WATCH_PROTOCOL};
 
-/// How often the directory is read.
+/// Time between two readings of the directory.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest file that is read, in bytes.
 const FILE_MOST: u64 = 1 << 20;

@@ -28,7 +28,7 @@ impl Conn {
         (self.stream, self.inbox)
     }
 
-    /// What was read and not taken.
+    /// Bytes that were read and not taken.
     pub(crate) fn inbox(&self) -> &[u8] {
         &self.inbox[self.taken..]
     }

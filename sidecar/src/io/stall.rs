@@ -25,7 +25,7 @@ pub(crate) struct StallAlarm(Option<Box<Armed>>);
 #[derive(Debug)]
 struct Armed {
     progressed: Instant,
-    /// Since then there has always been something that was held.
+    /// Time since which the connection has always held something.
     holding: Instant,
     looked: Instant,
     charge: Charge,

@@ -20,7 +20,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
 }
 
-/// How much longer than the stall timeout TCP waits. Linux ends a connection by `TCP_USER_TIMEOUT` also
+/// Time by which TCP waits longer than the stall timeout. Linux ends a connection by `TCP_USER_TIMEOUT` also
 /// when the other side lives and does not read, which is for the stall timeout to decide.
 const MARGIN: Duration = Duration::from_secs(15);
 
@@ -32,7 +32,7 @@ const UNSENT_BYTES: u32 = 128 * 1024;
 /// grows to several MiB with a sender that is read fast at first.
 pub(crate) const RECEIVE_BUFFER: usize = 64 * 1024;
 
-/// How long a connection is silent before it is probed, and then between probes.
+/// Silence before a connection is probed, and time between two probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Longest that a closed connection lingers for the other side to close as well: in all, and since it

@@ -1,4 +1,4 @@
-//! One request and its answer, both streamed, in both directions at once.
+//! A request and its answer, both streamed, in both directions at once.
 //!
 //! The exchange is a single state machine over the two connections, polled as a whole. So there is no
 //! shared state, no lock and no task of its own; dropping it at any point drops nothing but what both
@@ -40,7 +40,7 @@ use answer::Phase;
 /// of them are charged to the budget, and held until the answer has stalled for the stall timeout.
 const FREE_AHEAD: usize = 16 * 1024;
 
-/// How an exchange came to its end.
+/// Complete end of an exchange.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The answer is complete.
@@ -58,7 +58,7 @@ pub(super) struct Completed {
     pub(super) reuse_onward: bool,
     /// For how long the other side says it will keep it.
     pub(super) keep_alive: Option<Duration>,
-    /// It was a handshake's, and is now tagged.
+    /// The answer was a handshake's, and is now tagged.
     pub(super) tagged: bool,
     /// The reason why a handshake's answer got no tag.
     pub(super) untagged: Option<Untagged>,
@@ -66,7 +66,7 @@ pub(super) struct Completed {
     pub(super) unknown_session: bool,
 }
 
-/// Why an exchange ended without a complete answer. Both connections are of no further use, except
+/// Reason why an exchange ended without a complete answer. Both connections are of no further use, except
 /// that the client's can still take a refusal while nothing was written to it.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -94,7 +94,7 @@ pub(super) enum Failure {
     BodyTimeout,
 }
 
-/// One request and its answer.
+/// A request and its answer.
 #[derive(Debug)]
 pub(super) struct Exchange<'c> {
     client: &'c mut Conn,
@@ -184,7 +184,7 @@ impl<'c> Exchange<'c> {
         self.poll_stalled(cx)
     }
 
-    /// Whether the client's connection ends with this answer. Asked when the answer comes, which may be
+    /// Reports whether the client's connection ends with this answer. Asked when the answer comes, which may be
     /// long after the request.
     fn closes(&self) -> bool {
         let stopping = self.shutdown.stage() > Stage::Serving;

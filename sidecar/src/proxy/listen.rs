@@ -246,8 +246,8 @@ impl Door {
             tracing::warn!(
                 from = side.label(),
                 limit = self.places.limit(),
-                "the limit of connections is reached, and those that are idle longest are closed; raise \
-                 --max-connections (sidecar.maxConnections of a SocketIoCluster) or add pods"
+                "connection limit reached; closing the longest-idle connections; raise --max-connections \
+                 (sidecar.maxConnections of a SocketIoCluster) or add pods"
             );
         }
     }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use socketio_sidecar_core::http1::{Malformed, RequestHead};
 use socketio_sidecar_core::ownership::Rejection;
 
-/// Why this sidecar answers in place of an application. The connection closes behind every one of
+/// Reason why this sidecar answers in place of an application. The connection closes behind every one of
 /// these: what is left of the request has not been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -21,7 +21,7 @@ pub(super) enum Refusal {
     Rejected(Rejection),
     /// The application does not accept connections.
     AppUnreachable,
-    /// This sidecar cannot open another connection.
+    /// The sidecar cannot open another connection.
     Exhausted,
     /// The owner's pod has vanished after it was sent the request.
     OwnerVanished,

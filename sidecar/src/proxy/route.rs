@@ -16,7 +16,7 @@ use crate::upstream::{OwnerGone, PeerFailure, UpstreamConn, is_own_shortage};
 /// of one client, too short for the other side to be about to close it.
 const JUST_USED: Duration = Duration::from_secs(1);
 
-/// Where a request is sent.
+/// Destination of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     App,
@@ -33,7 +33,7 @@ impl Way {
     }
 }
 
-/// Why there is no connection. Nothing was sent.
+/// Reason why there is no connection. Nothing was sent.
 #[derive(Debug)]
 pub(super) enum NoWay {
     /// The owner is gone: the application is to answer.

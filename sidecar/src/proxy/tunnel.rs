@@ -34,11 +34,11 @@ pub(super) enum End {
     Client,
     /// The application or the peer ended it.
     Onward,
-    /// One side did not take what was sent to it.
+    /// A side did not take what was sent to it.
     Stalled,
-    /// This sidecar ended it in a paced close.
+    /// The sidecar ended the tunnel in a paced close.
     Closed,
-    /// This sidecar stopped, and the deadline came.
+    /// The sidecar stopped, and the deadline came.
     Shutdown,
 }
 

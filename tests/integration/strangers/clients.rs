@@ -40,7 +40,7 @@ async fn at_the_limit_the_longest_idle_connection_makes_room() {
     assert_eq!(sidecar.metric("connections_open", &["from=\"client\""]).await, 5);
     assert_eq!(sidecar.metric("connection_limit_total", &["from=\"client\""]).await, 1);
     assert_eq!(sidecar.metric("connections_evicted_total", &["limit=\"client\""]).await, 1);
-    let line = sidecar.process.line_with("the limit of connections is reached").await;
+    let line = sidecar.process.line_with("connection limit reached").await;
     assert!(line.contains("--max-connections") && line.contains("sidecar.maxConnections"), "{line}");
 
     drop(open);

@@ -22,7 +22,7 @@ const MAX_HELD: usize = MAX_OPEN_PACKET + 1;
 /// Most bytes of an error that are read to see what it says.
 const ERROR_MOST: usize = 4096;
 
-/// How far the answer has come.
+/// Progress of the answer.
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Waiting for its head, of which so many bytes were searched, after so many interim ones.
