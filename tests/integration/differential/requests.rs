@@ -54,6 +54,7 @@ fn known() -> Vec<Input> {
         "Connection: content-length\r\nContent-Length: 4\r\n\r\nabcd",
         "Connection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
         "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 4\r\n\r\nabcd",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n1;a=\"b\"\u{ff};d\r\na\r\n0\r\n\r\n",
         "X:\r\n Content-Length: 4\r\n\r\nabcd",
         "X: \0\r\nContent-Length: 4\r\n\r\nabcd",
         "X: y\rContent-Length: 4\r\n\r\nabcd",
