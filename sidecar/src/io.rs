@@ -14,6 +14,7 @@ mod conn;
 mod deadline;
 mod outbox;
 mod peer;
+mod settle;
 mod stall;
 mod stream;
 
@@ -22,6 +23,7 @@ pub(crate) use conn::Conn;
 pub(crate) use deadline::Deadline;
 pub(crate) use outbox::Outbox;
 pub(crate) use peer::{PeerConns, WATCH_INTERVAL, tune_watch};
+pub(crate) use settle::{SETTLE_TIMEOUT, Settle};
 pub(crate) use stall::{Stall, StallAlarm};
 pub(crate) use stream::{RECEIVE_BUFFER, Stream, tune};
 

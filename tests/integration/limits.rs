@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use support::harness::{Config, Place, Recorder, Scripted, Sidecar, Wire, eventually, get};
+use tokio::net::TcpSocket;
 
 #[tokio::test]
 async fn a_client_that_always_leaves_something_behind_does_not_make_the_sidecar_grow() {
@@ -88,6 +89,76 @@ async fn clients_that_do_not_read_end_when_the_budget_runs_short_and_others_are_
     assert_eq!(client.answer().await.body.len(), 8_000_000);
     drop(silent);
     eventually("nothing is held", async || held().await == 0).await;
+}
+
+/// A client with a small receive buffer.
+async fn small_client(place: &Place) -> Wire {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    Wire::new(socket.connect(place.clients()).await.unwrap())
+}
+
+#[tokio::test]
+async fn answers_that_the_kernel_takes_whole_are_charged_until_their_clients_read_them() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n{}", "x".repeat(60_000));
+    let _app = Recorder::start(place.app(), answer.leak()).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--max-buffered", "4"]).await;
+    let held = async || sidecar.metric("buffered_bytes", &[]).await;
+    let mut first = small_client(&place).await;
+    first.send(get("/x")).await;
+    eventually("a client that does not read is charged", async || held().await > 200_000).await;
+    assert_eq!(first.answer().await.body.len(), 60_000);
+    eventually("a client that has read is not", async || held().await == 0).await;
+    // The connection carries another request, in which a client that reads at once is not held up.
+    first.send(get("/x")).await;
+    assert_eq!(first.answer().await.body.len(), 60_000);
+
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        let mut client = small_client(&place).await;
+        client.send(get("/x")).await;
+        silent.push(client);
+    }
+    let ended = async || sidecar.metric("buffered_ended_total", &[]).await;
+    eventually("silent clients end", async || ended().await > 10).await;
+    eventually("half of the budget is left", async || held().await <= 2 << 20).await;
+    first.send(get("/x")).await;
+    assert_eq!(first.answer().await.body.len(), 60_000);
+    drop(silent);
+    eventually("nothing is held", async || held().await == 0).await;
+}
+
+#[tokio::test]
+async fn messages_that_the_kernel_takes_whole_are_charged_until_their_client_reads_them() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let app = Scripted::bind(place.app()).await;
+    let sidecar = Sidecar::start(&config, &place).await;
+    let mut client = small_client(&place).await;
+    client
+        .send(
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        .await;
+    let mut server = app.accept().await;
+    server.head().await;
+    server
+        .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await;
+    assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+    // None of them is much alone.
+    let message = [&[0x82, 126, 0x13, 0x88][..], &[b'x'; 5000]].concat();
+    for _ in 0..12 {
+        server.send(&message).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let held = async || sidecar.metric("buffered_bytes", &[]).await;
+    eventually("a client that does not read is charged", async || held().await > 200_000).await;
+    client.exactly(12 * message.len()).await;
+    eventually("a client that has read is not", async || held().await == 0).await;
+    server.send(&message).await;
+    client.exactly(message.len()).await;
 }
 
 #[tokio::test]

@@ -7,30 +7,37 @@ use std::task::{Context, Poll};
 use socket2::SockRef;
 use tokio::io::Interest;
 
-use super::{READ_SIZE, Stream};
+use super::{READ_SIZE, Settle, Stream};
 
 /// A connection, and the bytes read from it that nobody has taken.
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) stream: Stream,
     inbox: Vec<u8>,
-    taken: usize,
+    /// A number of 32 bits keeps idle connections small. The inbox is never that long.
+    taken: u32,
+    settle: Settle,
 }
 
 impl Conn {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, inbox: Vec::new(), taken: 0 }
+        Self { stream, inbox: Vec::new(), taken: 0, settle: Settle::default() }
     }
 
     /// The connection alone, and what was read and not taken.
     pub(crate) fn into_parts(mut self) -> (Stream, Vec<u8>) {
-        self.inbox.drain(..self.taken);
+        self.inbox.drain(..self.taken as usize);
         (self.stream, self.inbox)
+    }
+
+    /// Ready when the kernel holds few of the bytes that were written, see [`Settle::poll`].
+    pub(crate) fn poll_settled(&mut self, written: u64, cx: &mut Context<'_>) -> Poll<()> {
+        self.settle.poll(written, &self.stream, cx)
     }
 
     /// Bytes that were read and not taken.
     pub(crate) fn inbox(&self) -> &[u8] {
-        &self.inbox[self.taken..]
+        &self.inbox[self.taken as usize..]
     }
 
     /// Bytes of memory that the inbox holds.
@@ -40,14 +47,15 @@ impl Conn {
 
     /// Frees room of the inbox that holds nothing.
     pub(crate) fn shrink(&mut self) {
-        self.inbox.drain(..std::mem::take(&mut self.taken));
+        self.inbox.drain(..std::mem::take(&mut self.taken) as usize);
         self.inbox.shrink_to_fit();
     }
 
     /// Takes the first `count` bytes of the inbox away.
     pub(crate) fn take(&mut self, count: usize) {
-        self.taken += count;
-        if self.taken >= self.inbox.len() {
+        let taken = self.taken as usize + count;
+        self.taken = u32::try_from(taken).unwrap_or(u32::MAX);
+        if taken >= self.inbox.len() {
             // Freed, not kept: idle connections hold no memory.
             self.inbox = Vec::new();
             self.taken = 0;
@@ -86,11 +94,11 @@ impl Conn {
         most: usize,
         through: impl FnOnce(&[u8], &mut Vec<u8>, &mut Context<'_>) -> T,
     ) -> Poll<io::Result<T>> {
-        let Self { stream, inbox, taken } = self;
+        let Self { stream, inbox, taken, .. } = self;
         stream.poll_pass(cx, most, |bytes, cx| {
             // What was taken goes first, so that a client which always leaves something behind cannot
             // make the inbox grow.
-            inbox.drain(..std::mem::take(taken));
+            inbox.drain(..std::mem::take(taken) as usize);
             through(bytes, inbox, cx)
         })
     }

@@ -8,8 +8,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -27,6 +28,8 @@ const MARGIN: Duration = Duration::from_secs(15);
 /// Most bytes that wait in the kernel for a connection before they are sent (`TCP_NOTSENT_LOWAT`). The kernel's
 /// own limit grows to 4 MiB with a client that first reads fast and then stops.
 const UNSENT_BYTES: u32 = 128 * 1024;
+/// `TCP_NOTSENT_LOWAT` while a connection is to settle. Linux calls a connection writable when half of it waits.
+const SETTLED_BYTES: u32 = 32 * 1024;
 
 /// Receive buffer of every connection, in bytes. The kernel doubles it for its own overhead. Its own limit
 /// grows to several MiB with a sender that is read fast at first.
@@ -101,6 +104,33 @@ impl Stream {
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
 
+    /// Ready when the kernel has few bytes left to send: some [`SETTLED_BYTES`], and what the other side has not
+    /// acknowledged yet. Also ready when the connection has broken, which writing to it shows.
+    ///
+    /// While it is pending, [`Self::end_settling`] has to be called before much is written again.
+    pub(super) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let tcp = self.tcp();
+        set_unsent_limit(tcp, SETTLED_BYTES);
+        loop {
+            // tokio remembers that the connection was writable. What it hears from now on is news.
+            let _ =
+                tcp.try_io(Interest::WRITABLE, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
+            if !is_full(tcp) {
+                self.end_settling();
+                return Poll::Ready(());
+            }
+            // The kernel reports the moment when it has room again, since it was asked when it had none.
+            if tcp.poll_write_ready(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Lets the kernel take as much as before.
+    pub(super) fn end_settling(&self) {
+        set_unsent_limit(self.tcp(), UNSENT_BYTES);
+    }
+
     /// The connection below TLS, or the connection itself.
     pub(super) fn tcp(&self) -> &TcpStream {
         match self {
@@ -128,6 +158,20 @@ impl Stream {
         // It is closed either way.
         let _ = timeout(LINGER, discard).await;
     }
+}
+
+/// Sets `TCP_NOTSENT_LOWAT`. Where it cannot be set, the connection is broken already.
+fn set_unsent_limit(stream: &TcpStream, bytes: u32) {
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, bytes);
+}
+
+/// Asks the kernel whether it takes no more for this connection.
+fn is_full(stream: &TcpStream) -> bool {
+    let mut asked = [PollFd::new(stream, PollFlags::OUT)];
+    matches!(poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
 }
 
 impl AsyncRead for Stream {

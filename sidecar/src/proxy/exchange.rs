@@ -14,6 +14,8 @@
 //!   only says that it will send no more (a half-close) is answered, unless its request is a poll or from a
 //!   peer. The two cannot be told apart at first: a client that has gone is noticed when the answer is
 //!   written to it, or at the latest when the answer has made no progress for the stall timeout.
+//! - An answer is complete when the client has taken most of it. Until then, what the kernel holds of a long answer is
+//!   charged to the budget.
 //! - A request's body has a total time as well, so that trickling does not keep a connection for ever. An
 //!   answer has none.
 //! - Waiting for an answer has no limit (polls hang by design); a body under way that makes no progress
@@ -32,7 +34,7 @@ use socketio_sidecar_core::websocket::Messages;
 
 use super::Timeouts;
 use super::request::Request;
-use crate::io::{Budget, Conn, Outbox, Stall, StallAlarm, Stream};
+use crate::io::{Budget, Conn, Outbox, SETTLE_TIMEOUT, Stall, StallAlarm, Stream};
 use crate::shutdown::{Shutdown, Stage};
 use answer::Phase;
 
@@ -112,6 +114,8 @@ pub(super) struct Exchange<'c> {
     budget: &'c Budget,
     /// The client said that it will send no more, and still waits for the answer.
     half_closed: bool,
+    /// The kernel holds much of the answer, which is complete.
+    is_settling: bool,
     request_alarm: StallAlarm,
     answer_alarm: StallAlarm,
     /// Never put off.
@@ -143,6 +147,7 @@ impl<'c> Exchange<'c> {
             timeouts,
             budget,
             half_closed: false,
+            is_settling: false,
             request_alarm: StallAlarm::default(),
             answer_alarm: StallAlarm::default(),
             body_alarm: StallAlarm::default(),
@@ -164,10 +169,11 @@ impl<'c> Exchange<'c> {
             let received = self.receive_answer(cx)?;
             let passed = self.send_answer(cx)?;
             if self.to_client.is_empty() {
-                match self.phase {
-                    Phase::Switched(messages) => return Poll::Ready(Ok(Outcome::Switched(messages))),
-                    Phase::Complete => return Poll::Ready(Ok(self.complete())),
-                    _ => {}
+                if let Phase::Switched(messages) = self.phase {
+                    return Poll::Ready(Ok(Outcome::Switched(messages)));
+                }
+                if matches!(self.phase, Phase::Complete) && self.poll_settled(cx).is_ready() {
+                    return Poll::Ready(Ok(self.complete()));
                 }
             }
             if sent {
@@ -182,6 +188,13 @@ impl<'c> Exchange<'c> {
             }
         }
         self.poll_stalled(cx)
+    }
+
+    /// Ready when the client has taken most of the answer, which is complete.
+    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let settled = self.client.poll_settled(self.to_client.written(), cx);
+        self.is_settling = settled.is_pending();
+        settled
     }
 
     /// Reports whether the client's connection ends with this answer. Asked when the answer comes, which may be
@@ -305,8 +318,13 @@ impl<'c> Exchange<'c> {
         let held = if waits { self.request.outbox.held() + self.client.held() } else { 0 };
         let request = self.request_alarm.poll(cx, sending, held, stall, budget);
         let is_held = !self.to_client.is_empty();
-        let held = if is_held { self.to_client.held() + self.onward.held() } else { 0 };
-        let answer = self.answer_alarm.poll(cx, answering, held, stall, budget);
+        let held = match is_held {
+            true => self.to_client.held() + self.onward.held(),
+            // What the kernel holds is part of every charge.
+            false => usize::from(self.is_settling),
+        };
+        let limit = if self.is_settling { SETTLE_TIMEOUT } else { stall };
+        let answer = self.answer_alarm.poll(cx, answering || self.is_settling, held, limit, budget);
         let has_body = self.request_refused.is_none() && !self.request.body.is_complete();
         if self.body_alarm.poll(cx, has_body, 0, body, budget).is_ready() {
             return Poll::Ready(Err(Failure::BodyTimeout));

@@ -25,7 +25,7 @@ use socketio_sidecar_core::websocket::Messages;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::io::{Budget, Conn, Outbox, READ_SIZE, Stall, StallAlarm, Stream};
+use crate::io::{Budget, Conn, Outbox, READ_SIZE, SETTLE_TIMEOUT, Settle, Stall, StallAlarm, Stream};
 
 /// Causes for which a tunnel ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,9 @@ impl End {
 #[derive(Debug, Default)]
 struct Direction {
     outbox: Outbox,
+    settle: Settle,
+    /// Bytes that `settle` has taken note of.
+    settled: u64,
     alarm: StallAlarm,
     /// No more will come.
     ended: bool,
@@ -178,8 +181,8 @@ impl Tunnel {
                 break;
             }
         }
-        let up = self.up.poll_stalled(self.stall, &self.budget, cx);
-        let down = self.down.poll_stalled(self.stall, &self.budget, cx);
+        let up = self.up.poll_stalled(&self.onward, self.stall, &self.budget, cx);
+        let down = self.down.poll_stalled(&self.client, self.stall, &self.budget, cx);
         if up.is_ready() || down.is_ready() { Poll::Ready(End::Stalled) } else { Poll::Pending }
     }
 
@@ -251,13 +254,27 @@ impl Direction {
         }
         if progress {
             self.alarm.progress();
+            self.settle.interrupt(to);
         }
     }
 
-    fn poll_stalled(&mut self, limit: Duration, budget: &Budget, cx: &mut Context<'_>) -> Poll<Stall> {
-        let waits = !self.outbox.is_empty();
-        let held = if waits { self.outbox.held() } else { 0 };
-        self.alarm.poll(cx, self.broken || waits, held, limit, budget)
+    fn poll_stalled(
+        &mut self,
+        to: &Stream,
+        stall: Duration,
+        budget: &Budget,
+        cx: &mut Context<'_>,
+    ) -> Poll<Stall> {
+        if !self.outbox.is_empty() || self.broken {
+            return self.alarm.poll(cx, true, self.outbox.held(), stall, budget);
+        }
+        let written = self.outbox.written();
+        let is_settling = self.settle.poll(written - self.settled, to, cx).is_pending();
+        if !is_settling {
+            self.settled = written;
+        }
+        // What the kernel holds is part of every charge.
+        self.alarm.poll(cx, is_settling, usize::from(is_settling), SETTLE_TIMEOUT, budget)
     }
 }
 
