@@ -99,14 +99,18 @@ impl Impostor {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
-                match &acceptor {
-                    Some(acceptor) => {
-                        if let Ok(stream) = acceptor.accept(stream).await {
-                            answer(stream, &keep).await;
+                let (acceptor, keep) = (acceptor.clone(), keep.clone());
+                // Beside each other: a watch is silent.
+                tokio::spawn(async move {
+                    match acceptor {
+                        Some(acceptor) => {
+                            if let Ok(stream) = acceptor.accept(stream).await {
+                                answer(stream, &keep).await;
+                            }
                         }
+                        None => answer(stream, &keep).await,
                     }
-                    None => answer(stream, &keep).await,
-                }
+                });
             }
         });
         Self { told, accepted }
