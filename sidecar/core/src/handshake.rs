@@ -17,7 +17,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http1::ResponseHead;
+use crate::http1::{ResponseHead, position_in};
 
 /// Longest beginning of an answer that is collected to be tagged, in bytes. An open packet takes some 120
 /// bytes, more where an application makes long sids.
@@ -151,12 +151,12 @@ fn tag_packet(packet: &str, seal: impl FnOnce(&str) -> Option<String>) -> Option
 
     let mut edits = Vec::with_capacity(2);
     // Before the closing quote.
-    edits.push((span_in(packet, open.sid.get()).end - 1, 1, format!(".{tag}\"")));
+    edits.push((span_in(packet, open.sid.get())?.end - 1, 1, format!(".{tag}\"")));
     if let Some(upgrades) = open.upgrades {
         let names: Vec<String> = serde_json::from_str(upgrades.get()).unwrap_or_default();
         if names.iter().any(|name| name == "webtransport") {
             let kept: Vec<_> = names.iter().filter(|name| *name != "webtransport").collect();
-            let span = span_in(packet, upgrades.get());
+            let span = span_in(packet, upgrades.get())?;
             edits.push((span.start, span.len(), serde_json::to_string(&kept).ok()?));
         }
     }
@@ -174,9 +174,9 @@ fn tag_packet(packet: &str, seal: impl FnOnce(&str) -> Option<String>) -> Option
 }
 
 /// Range of `part`, which is a slice of `text`, in `text`.
-fn span_in(text: &str, part: &str) -> std::ops::Range<usize> {
-    let start = part.as_ptr() as usize - text.as_ptr() as usize;
-    start..start + part.len()
+fn span_in(text: &str, part: &str) -> Option<std::ops::Range<usize>> {
+    let start = position_in(text.as_bytes(), part.as_bytes())?;
+    Some(start..start + part.len())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use crate::forwarded::{self, Fate, Forwarded, write_forwarded_for};
 use crate::http1::fields::{Nominated, is_hop_by_hop};
-use crate::http1::{Framing, Header, RequestHead, ResponseHead};
+use crate::http1::{Framing, Header, RequestHead, ResponseHead, position_in};
 
 /// Bytes by which a head nearly always grows at most. Room for them is made at once.
 const MARGIN: usize = 128;
@@ -166,10 +166,8 @@ impl Fields<'_, '_> {
 /// Range of the line of `field` in `head`, if the line is spelled as it would be written.
 fn line(head: &[u8], field: &Header<'_>) -> Option<Range<usize>> {
     let Header { name, value } = *field;
-    // Both are parts of the head, so only what stands between and behind them has to be looked at. What is
-    // no part of it has no place in it, or one that is too far.
-    let at = |part: &[u8]| part.as_ptr().addr().checked_sub(head.as_ptr().addr());
-    let (start, value_at) = (at(name.as_bytes())?, at(value)?);
+    // Both are parts of the head, so only what stands between and behind them has to be looked at.
+    let (start, value_at) = (position_in(head, name.as_bytes())?, position_in(head, value)?);
     let end = value_at + value.len();
     let is_spelled_so =
         head.get(start + name.len()..value_at)? == b": " && head.get(end..end + 2)? == b"\r\n";

@@ -30,6 +30,12 @@ pub use httparse::Header;
 
 use std::mem::MaybeUninit;
 
+/// Position of `part` in `whole`, of which it is a slice. A slice of something else has no position, or one that is too
+/// far: look it up with `get`.
+pub(crate) fn position_in(whole: &[u8], part: &[u8]) -> Option<usize> {
+    part.as_ptr().addr().checked_sub(whole.as_ptr().addr())
+}
+
 /// Upper bound of [`HeadLimits::bytes`].
 pub const MAX_HEAD: usize = MAX_HEAD_SETTING + HOP_MARGIN.bytes;
 

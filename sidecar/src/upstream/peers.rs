@@ -310,8 +310,8 @@ impl Peers {
 
     /// Bytes on a connection to the pod are dated up to [`crate::io::WATCH_INTERVAL`] too late.
     fn was_heard_since(&self, key: PodKey, since: Instant) -> bool {
-        if lock(&self.watched).get(&key).is_some_and(|conns| conns.take_heard()) {
-            self.note_heard(key.0);
+        if let Some(conns) = lock(&self.watched).get(&key) {
+            self.note_if_heard(key.0, conns);
         }
         self.was_noted_since(key.0, since)
     }

@@ -1,6 +1,6 @@
 //! Length of a body: RFC 9112 section 6, without its leniencies.
 
-use super::{Header, Malformed};
+use super::{Header, Malformed, position_in};
 
 /// Way to find the end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl FramingFields {
 /// True where a tab stands beside `value`, which is part of `head`. A tab is allowed there (RFC 9110 section 5.5), but Node
 /// refuses it around a `Content-Length`, and reads an answer with `chunked` and a tab until the connection closes.
 fn has_tab_beside(head: &[u8], value: &[u8]) -> bool {
-    let start = value.as_ptr().addr().saturating_sub(head.as_ptr().addr());
+    let start = position_in(head, value).unwrap_or_default();
     let (before, after) = (head.get(..start), head.get(start + value.len()..));
     let before = before.into_iter().flatten().rev().take_while(|byte| **byte != b':');
     let after = after.into_iter().flatten().take_while(|byte| **byte != b'\r');

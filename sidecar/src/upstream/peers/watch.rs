@@ -162,7 +162,7 @@ impl Peers {
         }
     }
 
-    fn note_if_heard(&self, ip: IpAddr, conns: &PeerConns) {
+    pub(super) fn note_if_heard(&self, ip: IpAddr, conns: &PeerConns) {
         if conns.take_heard() {
             self.note_heard(ip);
         }
