@@ -4,14 +4,11 @@
 //! - Nothing gets out: both have an `unreachable` default route.
 //! - Dropping [`Network`] removes both. What a killed run has left is removed by the next run.
 
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
-use std::process::Command;
 use std::{fs, process};
 
-use anyhow::{Context, Result, ensure};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use anyhow::Result;
+use support::network::{enter, ip};
 
 /// Address of the honest clients.
 pub(crate) const HONEST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 203, 0, 2));
@@ -38,19 +35,18 @@ impl Network {
         let network = Self { world: format!("{PREFIX}{id}-world"), pods: format!("{PREFIX}{id}-pods") };
         let (world, pods) = (network.world.as_str(), network.pods.as_str());
         for namespace in [world, pods] {
-            ip(&["netns", "add", namespace])?;
-            ip(&["-n", namespace, "link", "set", "lo", "up"])?;
-            ip(&["-n", namespace, "route", "add", "unreachable", "default"])?;
+            ip(&format!("netns add {namespace}"))?;
+            ip(&format!("-n {namespace} link set lo up"))?;
+            ip(&format!("-n {namespace} route add unreachable default"))?;
         }
-        ip(&["-n", world, "link", "add", "link0", "type", "veth", "peer", "name", "link0", "netns", pods])?;
+        ip(&format!("-n {world} link add link0 type veth peer name link0 netns {pods}"))?;
         for (namespace, addresses) in [(world, [HONEST, ATTACKERS]), (pods, PODS)] {
             for address in addresses {
-                ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", "link0"])?;
+                ip(&format!("-n {namespace} address add {address}/24 dev link0"))?;
             }
-            ip(&["-n", namespace, "link", "set", "link0", "up"])?;
+            ip(&format!("-n {namespace} link set link0 up"))?;
         }
-        let namespace = File::open(format!("/run/netns/{world}")).context("ip has made it")?;
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        enter(world)?;
         // One source address opens thousands of connections in each of many attacks.
         fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65000")?;
         fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "1")?;
@@ -66,7 +62,7 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         for namespace in [&self.world, &self.pods] {
-            let _ = ip(&["netns", "delete", namespace]);
+            let _ = ip(&format!("netns delete {namespace}"));
         }
     }
 }
@@ -80,14 +76,7 @@ fn remove_leftovers() {
         if let Some(id) = id
             && !fs::exists(format!("/proc/{id}")).unwrap_or(true)
         {
-            let _ = ip(&["netns", "delete", &name]);
+            let _ = ip(&format!("netns delete {name}"));
         }
     }
-}
-
-fn ip(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("ip").args(arguments).output().context("ip cannot be run; install iproute2")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "ip {}: {}", arguments.join(" "), said.trim());
-    Ok(())
 }

@@ -11,10 +11,9 @@ mod hostile;
 
 use std::net::SocketAddr;
 
-use serde_json::Value;
-use support::harness::node::{result_of, returning_clients};
+use support::harness::node::{kept_their_sessions, returning_clients};
 use support::harness::polling::HANDSHAKE;
-use support::harness::{Config, NodeServer, Place, Polling, Process, RoundRobin, Sidecar, get, post};
+use support::harness::{Config, NodeServer, Place, Polling, RoundRobin, Sidecar, get, post};
 use support::hostile::{Attack, corpus};
 
 use honest::Honest;
@@ -49,20 +48,6 @@ async fn under_attack(attacks: Vec<(Attack, SocketAddr)>, honest: &[(SocketAddr,
     faults
 }
 
-/// Ends real clients, none of which may have lost its session or a message.
-async fn kept_their_sessions(clients: Process) {
-    let result = result_of(clients).await;
-    let clients = result["clients"].as_array().expect("one entry per client");
-    for client in clients {
-        let well = client["connects"] == 1
-            && client["lost"] == 0
-            && ["disconnects", "errors", "violations"]
-                .iter()
-                .all(|what| client[what] == Value::Array(vec![]));
-        assert!(well && client["acked"].as_u64() > Some(0), "a client's session did not live: {client}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_spelling_of_a_request_reaches_another_clients_request() {
     let (config, place) = (Config::new("enforce").await, Place::new());
@@ -78,7 +63,7 @@ async fn no_spelling_of_a_request_reaches_another_clients_request() {
     let faults = under_attack(attacks.collect(), &honest).await;
 
     assert!(faults.is_empty(), "{faults:#?}");
-    kept_their_sessions(clients).await;
+    kept_their_sessions(clients, 1, "under attack").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,5 +95,5 @@ async fn no_spelling_of_a_forwarded_request_reaches_another_clients_request() {
 
     assert!(faults.is_empty(), "{faults:#?}");
     assert!(first.forwarded().await > before, "the attacks were not forwarded");
-    kept_their_sessions(clients).await;
+    kept_their_sessions(clients, 1, "under attack").await;
 }

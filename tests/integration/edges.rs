@@ -16,12 +16,15 @@ mod proxy_protocol;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
-use support::harness::node::{result_of, returning_clients};
-use support::harness::{Config, NodeServer, Place, Process, Sidecar, Wire, client, get, wire};
+use support::harness::node::{kept_their_sessions, returning_clients};
+use support::harness::{Config, NodeServer, Place, Sidecar, Wire, client, get, wire};
 use tokio::net::TcpSocket;
 
 /// The address of a client that is told from all others.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 78));
+
+/// Least number of messages that each client has sent and got acknowledged.
+const LEAST_ACKED: u64 = 20;
 
 /// Three servers, a sidecar beside each, and the place of the edge that they trust.
 struct Pods {
@@ -66,11 +69,7 @@ impl Pods {
     }
 
     async fn metric(&self, name: &str, labels: &[&str]) -> u64 {
-        let mut sum = 0;
-        for sidecar in &self.sidecars {
-            sum += sidecar.metric(name, labels).await;
-        }
-        sum
+        Sidecar::metric_of_all(&self.sidecars, name, labels).await
     }
 
     /// Asserts that sessions over polling live, and that each transport of `transports` reaches a server with its
@@ -82,7 +81,7 @@ impl Pods {
         }
         tokio::time::sleep(std::time::Duration::from_secs(3)).await;
         for clients in clients {
-            is_well(clients, what).await;
+            kept_their_sessions(clients, LEAST_ACKED, what).await;
         }
         assert!(
             self.metric("requests_total", &["decision=\"forward\"", "from=\"client\""]).await > 0,
@@ -114,18 +113,4 @@ async fn seen_by_server(source: IpAddr, edge: SocketAddr) -> Value {
     wire.send("GET /seen HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n").await;
     let answer: Value = serde_json::from_str(&wire.answer().await.text()).unwrap();
     answer["headers"].clone()
-}
-
-/// Asserts that no session ended and no message was lost.
-async fn is_well(clients: Process, what: &str) {
-    let result = result_of(clients).await;
-    for client in result["clients"].as_array().unwrap() {
-        let is_well = client["connects"] == 1
-            && client["acked"].as_u64() >= Some(20)
-            && client["lost"] == 0
-            && ["disconnects", "errors", "violations"]
-                .iter()
-                .all(|list| client[*list].as_array().is_some_and(Vec::is_empty));
-        assert!(is_well, "{what}: {client}");
-    }
 }

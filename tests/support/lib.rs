@@ -5,6 +5,7 @@
 //! - [`harness`]: real sidecars, real Socket.IO servers and clients, and raw HTTP, each on its own
 //!   loopback address, for the integration tests.
 //! - [`hostile`]: requests that spoil a proxy's connection to Node.
+//! - [`network`]: network namespaces.
 //! - [`operator`]: the operator's program.
 
 pub mod deployment;
@@ -17,4 +18,5 @@ pub mod deployment;
 pub mod harness;
 pub mod hostile;
 pub mod images;
+pub mod network;
 pub mod operator;

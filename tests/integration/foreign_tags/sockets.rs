@@ -19,6 +19,7 @@ use socketio_sidecar_core::owner_tag::KeyRing;
 use support::harness::config::CLUSTER;
 use support::harness::peer::{Impostor, own_leaf};
 use support::harness::{Config, Place, Recorder, Sidecar, Wire, eventually, sidecar};
+use support::network::ip;
 
 const THIS_TEST: &str = "foreign_tags::sockets::whatever_a_client_sends_the_sidecar_connects_to_its_application_and_to_named_owners_alone";
 const IN_NAMESPACE: &str = "SOCKETIO_TEST_IN_NAMESPACE";
@@ -139,9 +140,7 @@ fn make_every_address_local() {
         // Only an address of its own can be bound in IPv6.
         "-6 address add fd00::2/128 dev lo",
     ] {
-        let output = Command::new("ip").args(arguments.split(' ')).output();
-        let output = output.expect("ip cannot be run; install iproute2");
-        assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        ip(arguments).unwrap();
     }
 }
 

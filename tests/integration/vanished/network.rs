@@ -6,19 +6,18 @@
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
-use std::process::{Command, id};
+use std::process::id;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use support::harness::Place;
+use support::network::{enter, enter_file};
 
 /// A namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pod {
-    /// Where the test, the clients and the forwarding sidecar are.
+    /// The pod of the test, the clients and the forwarding sidecar.
     Here,
-    /// Where the owner of the sessions is.
+    /// The pod that owns the sessions.
     Owner,
 }
 
@@ -51,55 +50,47 @@ impl Network {
         let before = File::open("/proc/thread-self/ns/net").unwrap();
         let network = Self { prefix, before };
         let router = network.router();
-        ip(&["netns", "add", &router]);
+        ip(&format!("netns add {router}"));
         for pod in [Pod::Here, Pod::Owner] {
             let (namespace, address) = (network.name(pod), pod.address());
             let [a, b, link, _] = address.octets();
             let (gateway, link) = (format!("{a}.{b}.{link}.1"), format!("link{link}"));
-            ip(&["netns", "add", &namespace]);
-            ip(&["-n", &namespace, "link", "set", "lo", "up"]);
-            ip(&[
-                "-n", &router, "link", "add", &link, "type", "veth", "peer", "name", "link0", "netns",
-                &namespace,
-            ]);
-            ip(&["-n", &router, "address", "add", &format!("{gateway}/24"), "dev", &link]);
-            ip(&["-n", &router, "link", "set", &link, "up"]);
-            ip(&["-n", &namespace, "address", "add", &format!("{address}/24"), "dev", "link0"]);
-            ip(&["-n", &namespace, "link", "set", "link0", "up"]);
-            ip(&["-n", &namespace, "route", "add", "default", "via", &gateway]);
+            ip(&format!("netns add {namespace}"));
+            ip(&format!("-n {namespace} link set lo up"));
+            ip(&format!("-n {router} link add {link} type veth peer name link0 netns {namespace}"));
+            ip(&format!("-n {router} address add {gateway}/24 dev {link}"));
+            ip(&format!("-n {router} link set {link} up"));
+            ip(&format!("-n {namespace} address add {address}/24 dev link0"));
+            ip(&format!("-n {namespace} link set link0 up"));
+            ip(&format!("-n {namespace} route add default via {gateway}"));
         }
-        run("ip", &["netns", "exec", &router, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"]);
+        ip(&format!("netns exec {router} sysctl -q -w net.ipv4.ip_forward=1"));
         network.enter(Pod::Here);
         network
     }
 
     /// Moves this thread, and what it starts from now on.
     pub(super) fn enter(&self, pod: Pod) {
-        let namespace = File::open(format!("/run/netns/{}", self.name(pod))).unwrap();
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        enter(&self.name(pod)).unwrap();
     }
 
     /// Drops every packet between the pods, and tells neither.
     pub(super) fn cut(&self) {
-        self.drop_packets("-A", &[]);
+        self.drop_packets("-A", "");
     }
 
     /// Ends what [`Self::cut`] began.
     pub(super) fn mend(&self) {
-        self.drop_packets("-D", &[]);
+        self.drop_packets("-D", "");
     }
 
     /// Drops every packet that begins a connection to the peer port.
     pub(super) fn drop_new_connections(&self) {
-        self.drop_packets("-A", &["-p", "tcp", "--dport", "7901", "--syn"]);
+        self.drop_packets("-A", " -p tcp --dport 7901 --syn");
     }
 
-    fn drop_packets(&self, action: &str, which: &[&str]) {
-        let router = self.router();
-        let mut words = vec!["netns", "exec", &router, "iptables", action, "FORWARD"];
-        words.extend(which);
-        words.extend(["-j", "DROP"]);
-        ip(&words);
+    fn drop_packets(&self, action: &str, which: &str) {
+        ip(&format!("netns exec {} iptables {action} FORWARD{which} -j DROP", self.router()));
     }
 
     fn name(&self, pod: Pod) -> String {
@@ -113,25 +104,14 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        let _ = move_into_link_name_space(self.before.as_fd(), Some(LinkNameSpaceType::Network));
+        let _ = enter_file(&self.before);
         for namespace in [self.name(Pod::Here), self.name(Pod::Owner), self.router()] {
-            let _ = Command::new("ip").args(["netns", "delete", &namespace]).output();
+            let _ = support::network::ip(&format!("netns delete {namespace}"));
         }
     }
 }
 
-fn ip(arguments: &[&str]) {
-    run("ip", arguments);
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let output =
-        Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {}: {}; these tests need root, iproute2 and iptables",
-        arguments.join(" "),
-        said.trim()
-    );
+fn ip(arguments: &str) {
+    let done = support::network::ip(arguments);
+    done.unwrap_or_else(|error| panic!("{error:#}; these tests need root, iproute2 and iptables"));
 }

@@ -97,6 +97,23 @@ pub async fn result_of(mut client: Process) -> Value {
     }
 }
 
+/// Ends [`returning_clients`], and asserts that no session ended, no message was lost, and at least `acked` messages of each
+/// client were acknowledged.
+///
+/// # Panics
+/// A client has lost something.
+pub async fn kept_their_sessions(clients: Process, acked: u64, what: &str) {
+    let result = result_of(clients).await;
+    for client in result["clients"].as_array().expect("one entry per client") {
+        let none = |list: &str| client[list].as_array().is_some_and(Vec::is_empty);
+        let kept = client["connects"] == 1
+            && client["acked"].as_u64() >= Some(acked)
+            && client["lost"] == 0
+            && ["disconnects", "errors", "violations"].into_iter().all(none);
+        assert!(kept, "{what}: {client}");
+    }
+}
+
 /// Asks `tests/integration/node/websocket.js` what a server answers to a WebSocket handshake.
 pub async fn websocket(to: SocketAddr, target: &str, arguments: &[&str]) -> Value {
     let mut command = node("tests/integration/node/websocket.js");

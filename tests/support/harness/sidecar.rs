@@ -74,6 +74,15 @@ impl Sidecar {
         samples.sum()
     }
 
+    /// The sum of [`Self::metric`] over sidecars.
+    pub async fn metric_of_all(sidecars: &[Self], name: &str, labels: &[&str]) -> u64 {
+        let mut sum = 0;
+        for sidecar in sidecars {
+            sum += sidecar.metric(name, labels).await;
+        }
+        sum
+    }
+
     /// Number of requests that the sidecar has forwarded to their owners.
     pub async fn forwarded(&self) -> u64 {
         self.metric("requests_total", &["decision=\"forward\"", "from=\"client\""]).await
