@@ -35,6 +35,7 @@ mod next_resync;
 mod observed;
 mod patch_status;
 mod plan;
+mod quantity;
 mod reconcile;
 mod release;
 mod restore;

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use super::quantity::amount;
+
 /// Returns true if `live` has all that `desired` says. Lists of named things are compared by name, other lists
 /// element by element; what the API server added is no difference.
 pub(crate) fn holds(desired: &Value, live: &Value) -> bool {
@@ -42,31 +44,6 @@ fn same_quantities(desired: &Value, live: &Value) -> bool {
             }
         })
     })
-}
-
-/// The amount that a quantity stands for (the API's `Quantity`: a number and a suffix).
-pub(crate) fn amount(quantity: &str) -> Option<f64> {
-    const SUFFIXES: [(&str, f64); 16] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("n", 1e-9),
-        ("u", 1e-6),
-        ("m", 1e-3),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-        ("", 1.0),
-    ];
-    SUFFIXES
-        .iter()
-        .find_map(|(suffix, factor)| Some(quantity.strip_suffix(suffix)?.parse::<f64>().ok()? * factor))
 }
 
 /// The API server leaves out what is empty.

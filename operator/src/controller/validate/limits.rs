@@ -4,9 +4,9 @@ use k8s_openapi::api::core::v1::Service;
 
 use super::{Reason, Refusal, refuse, resources};
 use crate::controller::cluster::Cluster;
-use crate::controller::drift::amount;
 use crate::controller::front::{Front, detect_proxy, keeps_client_address};
 use crate::controller::names::SIDECAR_MEMORY_LIMIT;
+use crate::controller::quantity::amount;
 use crate::crd::v1alpha1::SocketIoClusterSpec;
 
 const MIB: f64 = 1_048_576.0;

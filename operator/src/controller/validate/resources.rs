@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{Reason, Refusal, refuse};
-use crate::controller::drift::amount;
+use crate::controller::quantity::amount;
 
 /// Resources that a container may have on every node. Devices and huge pages are of no use to the sidecar.
 const NAMES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
@@ -46,7 +46,7 @@ fn amounts<'r>(
             return Err(refuse(Reason::ResourcesInvalid, message));
         }
         let quantity = quantity.0.as_str();
-        match checked_amount(quantity) {
+        match amount(quantity) {
             Some(amount) => Ok((name.as_str(), (quantity, amount))),
             None => Err(refuse(
                 Reason::ResourcesInvalid,
@@ -57,19 +57,6 @@ fn amounts<'r>(
         }
     };
     quantities.into_iter().flatten().map(one).collect()
-}
-
-/// The amount of a quantity that the API server can read. An exponent takes the place of a suffix.
-fn checked_amount(quantity: &str) -> Option<f64> {
-    let number = quantity.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let (number, exponent) = match number.split_once(['e', 'E']) {
-        Some((number, exponent)) if quantity.ends_with(exponent) => (number, exponent),
-        Some(_) => return None,
-        None => (number, "0"),
-    };
-    let is_decimal = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let is_exponent = exponent.parse::<i16>().is_ok();
-    amount(quantity).filter(|amount| is_decimal && is_exponent && amount.is_finite())
 }
 
 #[cfg(test)]
