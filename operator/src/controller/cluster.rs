@@ -106,31 +106,24 @@ impl Deref for Cluster {
 }
 
 #[cfg(test)]
-impl std::ops::DerefMut for Cluster {
-    fn deref_mut(&mut self) -> &mut SocketIoCluster {
-        &mut self.object
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use crate::controller::fixtures::cluster;
 
-    use super::Cluster;
+    use super::{Cluster, SocketIoCluster};
 
     #[test]
     fn an_object_without_name_namespace_or_uid_is_an_error() {
-        type Change = fn(&mut Cluster);
+        type Change = fn(&mut SocketIoCluster);
         let changes: [Change; 4] = [
-            |cluster| cluster.metadata.name = None,
-            |cluster| cluster.metadata.namespace = None,
-            |cluster| cluster.metadata.uid = None,
-            |cluster| cluster.metadata.uid = Some(String::new()),
+            |object| object.metadata.name = None,
+            |object| object.metadata.namespace = None,
+            |object| object.metadata.uid = None,
+            |object| object.metadata.uid = Some(String::new()),
         ];
         for change in changes {
-            let mut cluster = cluster();
-            change(&mut cluster);
-            assert_eq!(Cluster::resolve(&cluster).unwrap_err().category(), "Unreadable");
+            let mut object = SocketIoCluster::clone(&cluster());
+            change(&mut object);
+            assert_eq!(Cluster::resolve(&object).unwrap_err().category(), "Unreadable");
         }
     }
 }

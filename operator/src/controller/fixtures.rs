@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::observed::workload::Workload;
+use crate::crd::SocketIoCluster;
 use crate::crd::v1alpha1::WorkloadKind;
 
 /// The ten lines of the documentation, as the API server gives them back.
@@ -23,6 +24,13 @@ pub(crate) fn cluster_with(spec: &Value) -> Cluster {
         cluster["spec"][key] = value.clone();
     }
     Cluster::resolve(&serde_json::from_value(cluster).unwrap()).unwrap()
+}
+
+/// `cluster` after `change` of its object, with its names resolved anew.
+pub(crate) fn changed(cluster: &Cluster, change: impl FnOnce(&mut SocketIoCluster)) -> Cluster {
+    let mut object = SocketIoCluster::clone(cluster);
+    change(&mut object);
+    Cluster::resolve(&object).unwrap()
 }
 
 /// A Deployment as a user has it.

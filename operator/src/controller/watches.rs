@@ -175,7 +175,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::fixtures::{cluster, cluster_with};
+    use crate::controller::fixtures::{changed, cluster, cluster_with};
     use serde_json::json;
 
     #[test]
@@ -195,13 +195,12 @@ mod tests {
     #[test]
     fn others_are_of_interest_to_whoever_is_refused_for_what_they_have() {
         let with = |reason: &str| {
-            let mut cluster = cluster();
             let conditions = json!([{
                 "type": "Accepted", "status": "False", "reason": reason, "message": "",
                 "lastTransitionTime": "2026-01-01T00:00:00Z",
             }]);
-            cluster.status = serde_json::from_value(json!({"conditions": conditions})).unwrap();
-            cluster
+            let status = serde_json::from_value(json!({"conditions": conditions})).unwrap();
+            changed(&cluster(), |object| object.status = status)
         };
         assert!(!waits_for_another(&cluster()));
         assert!(!waits_for_another(&with("HostNetwork")));

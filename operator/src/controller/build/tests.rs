@@ -5,7 +5,7 @@ use serde_json::json;
 use socketio_sidecar_core::config::{CONFIG_FILE, ForwardedFor, Settings, TAG_KEYS_FILE};
 
 use super::*;
-use crate::controller::fixtures::{cluster_with, workload, workload_with};
+use crate::controller::fixtures::{changed, cluster_with, workload, workload_with};
 use crate::controller::names::CLUSTER_LABEL;
 use crate::controller::validate::validate;
 use crate::crd::v1alpha1::SocketIoClusterStatus;
@@ -17,11 +17,9 @@ fn credentials() -> Credentials {
 }
 
 fn theirs() -> Cluster {
-    let mut cluster =
-        cluster_with(&json!({"edge": {"service": {"name": "chat", "takeOver": true, "port": 80}}}));
-    cluster.status =
-        Some(SocketIoClusterStatus { sidecar_image: Some("sidecar:1".to_owned()), ..Default::default() });
-    cluster
+    let cluster = cluster_with(&json!({"edge": {"service": {"name": "chat", "takeOver": true, "port": 80}}}));
+    let status = SocketIoClusterStatus { sidecar_image: Some("sidecar:1".to_owned()), ..Default::default() };
+    changed(&cluster, |object| object.status = Some(status))
 }
 
 fn built(step: Step, observed: &Observed, contested: bool) -> Resources {

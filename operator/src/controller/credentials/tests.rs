@@ -5,7 +5,7 @@ use socketio_sidecar_core::config::{CA_FILE, CERTIFICATE_FILE, TAG_KEYS_FILE};
 
 use super::*;
 use crate::controller::build;
-use crate::controller::fixtures::cluster;
+use crate::controller::fixtures::{changed, cluster};
 use crate::crd::v1alpha1::SocketIoClusterStatus;
 
 const DAY: i64 = 86_400;
@@ -46,12 +46,13 @@ impl World {
 
     /// All sidecars have applied it.
     fn record(&mut self, revision: &str) {
-        self.cluster.status = Some(SocketIoClusterStatus {
+        let status = SocketIoClusterStatus {
             step: Some(Step::Programmed),
             revision: Some(revision.to_owned()),
             applied_revision: Some(revision.to_owned()),
             ..SocketIoClusterStatus::default()
-        });
+        };
+        self.cluster = changed(&self.cluster, |object| object.status = Some(status));
     }
 
     fn lose_own_secret(&mut self) {
@@ -119,7 +120,8 @@ fn while_a_refusal_stands_which_records_no_revision_a_ca_is_replaced_by_no_more_
 #[test]
 fn other_steps_than_programmed_replace_no_ca() {
     let mut world = World::new();
-    world.cluster.status.as_mut().unwrap().step = Some(Step::Settling);
+    world.cluster =
+        changed(&world.cluster, |object| object.status.as_mut().unwrap().step = Some(Step::Settling));
     assert_eq!(cas(&world.credentials(8 * 365)), 1);
 }
 
@@ -170,7 +172,6 @@ fn the_secret_of_an_earlier_object_of_that_name_is_not_recovered() {
     let before = world.credentials(0);
     world.lose_own_secret();
     assert_eq!(world.credentials(1).files()[TAG_KEYS_FILE], before.files()[TAG_KEYS_FILE]);
-    world.cluster.metadata.uid = Some("1".to_owned());
-    world.cluster = Cluster::resolve(&world.cluster).unwrap();
+    world.cluster = changed(&world.cluster, |object| object.metadata.uid = Some("1".to_owned()));
     assert_ne!(world.credentials(1).files()[TAG_KEYS_FILE], before.files()[TAG_KEYS_FILE]);
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 
 use super::*;
 use crate::controller::condition::ConditionType;
-use crate::controller::fixtures::{cluster, cluster_with, workload, workload_with};
+use crate::controller::fixtures::{changed, cluster, cluster_with, workload, workload_with};
 use crate::controller::names::CLUSTER_LABEL;
 use crate::controller::observed::NamedClass;
 use crate::crd::SocketIoCluster;
@@ -54,11 +54,11 @@ fn a_plain_deployment_will_do() {
 #[test]
 fn the_oldest_object_on_a_workload_has_it() {
     let with = |uid: &str, created: &str| {
-        let mut cluster = cluster();
-        cluster.metadata.uid = Some(uid.to_owned());
-        cluster.metadata.name = Some(format!("chat-{uid}"));
-        cluster.metadata.creation_timestamp = Some(serde_json::from_value(json!(created)).unwrap());
-        Cluster::resolve(&cluster).unwrap()
+        changed(&cluster(), |object| {
+            object.metadata.uid = Some(uid.to_owned());
+            object.metadata.name = Some(format!("chat-{uid}"));
+            object.metadata.creation_timestamp = Some(serde_json::from_value(json!(created)).unwrap());
+        })
     };
     let (old, new) = (with("b", "2026-01-01T00:00:00Z"), with("a", "2026-01-02T00:00:00Z"));
     let both = [readable(&old), readable(&new)];
@@ -152,8 +152,8 @@ fn a_service_is_taken_over_by_consent_only_and_only_one_that_leads_to_the_applic
     assert_eq!(reason, Reason::ServiceShared);
     assert!(message.contains("(canary-1)"), "{message}");
     let taken = json!({names::ORIGINAL_ANNOTATION: r#"{"by":"another","ports":{"80/TCP":3000}}"#});
-    let mut another = cluster_with(&json!({"workloadRef": {"kind": "Deployment", "name": "another"}}));
-    another.metadata.uid = Some("another".to_owned());
+    let another = cluster_with(&json!({"workloadRef": {"kind": "Deployment", "name": "another"}}));
+    let another = changed(&another, |object| object.metadata.uid = Some("another".to_owned()));
     let refused = refused(&theirs, &service(7900, &taken), &[readable(&another)]);
     assert_eq!(refused.reason, Reason::ServiceTaken);
     // One that is gone has nothing any more.
