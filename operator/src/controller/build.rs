@@ -58,7 +58,7 @@ pub(crate) enum ServiceChange {
     Ours(Box<Service>),
     /// A merge patch of the user's own.
     Theirs(Value),
-    /// Nothing to do: the Service is in its desired state, or there is none.
+    /// No change: the Service is in its desired state, or there is none.
     Leave,
 }
 
@@ -74,7 +74,7 @@ pub(crate) enum IngressChange {
         /// The patch.
         patch: Value,
     },
-    /// Nothing to do: the Ingress is in its desired state, there is none, or an object that it needs is missing.
+    /// No change: the Ingress is in its desired state, there is none, or an object that it needs is missing.
     Leave,
 }
 

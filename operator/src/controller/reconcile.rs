@@ -1,4 +1,4 @@
-//! One run over one object, as named steps. An object that is being deleted goes to [`release`](super::release).
+//! Reconciles an object in named steps. An object that is being deleted goes to [`release`](super::release).
 
 use jiff::Timestamp;
 use kube::runtime::controller::Action;

@@ -39,7 +39,8 @@ impl From<Refusal> for Finding {
     }
 }
 
-/// The spec together with the objects that allow it, each resolved once: the only input of what follows.
+/// The spec together with the objects that allow it, each resolved once: the input of `build`, `apply` and the
+/// findings.
 #[derive(Clone)]
 pub(crate) struct Validated<'v> {
     /// The object with its names.
@@ -70,7 +71,7 @@ fn refuse(reason: Reason, message: String) -> Refusal {
 /// Validates. `others` are the SocketIoClusters of the same namespace, and `sidecar_image` is the operator's own.
 ///
 /// # Errors
-/// What keeps all of it from being done. What keeps only the edge from it is in [`Validated::edge`].
+/// The reason why nothing can be done. A reason that concerns the edge alone is in [`Validated::edge`].
 pub(crate) fn validate<'v>(
     cluster: &'v Cluster,
     observed: &'v Observed,

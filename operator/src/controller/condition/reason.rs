@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Unsaid,
 }
 
-/// One row of the table.
+/// A row of the table.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) name: &'static str,

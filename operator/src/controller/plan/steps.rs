@@ -3,16 +3,16 @@
 use crate::controller::condition::Reason;
 use crate::crd::v1alpha1::{Mode, SocketIoClusterSpec, Step};
 
-/// What is waited for once a new configuration was written.
+/// The wait after a new configuration was written.
 pub(super) const PODS_FOLLOW: &str =
     "every pod to apply the newest configuration, which kubelet brings within two minutes";
 
-/// What the sidecars are told of sessions.
+/// Orders to the sidecars about sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sessions {
-    /// What they were told before; at first to give out no tags.
+    /// The order before stays; the first order is to give out no tags.
     AsBefore,
-    /// What the spec says.
+    /// The mode of the spec holds.
     AsSpecified,
     /// To give out no tags.
     Untagged,
@@ -20,7 +20,7 @@ pub(crate) enum Sessions {
     Close,
 }
 
-/// Where the client Service leads.
+/// Target of the client Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// To the application, as without us.
@@ -42,7 +42,7 @@ pub(super) enum Takes {
     Window,
 }
 
-/// One row of the table.
+/// A row of the table.
 pub(super) struct Row {
     /// The sidecar is in the pod template.
     keeps_sidecar: bool,

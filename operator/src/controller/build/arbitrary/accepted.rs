@@ -105,7 +105,7 @@ impl Server {
         }
     }
 
-    /// What a pass would read: the user's own objects exist, and nothing was made yet.
+    /// Objects as a reconcile would read them: the user's own objects exist, and nothing was made yet.
     async fn observe(&self, cluster: &Cluster) -> Observed {
         let reference = &cluster.spec.workload_ref;
         let mut template = json!({
