@@ -118,16 +118,11 @@ async fn read_head(
             }
             let ended = !has_begun && closing.as_mut().poll(cx).is_ready();
             if place.is_asked() {
-                if client.is_quiet(cx, true) || has_begun {
+                if client.is_quiet(true) || has_begun {
                     return Poll::Ready(Some(Ok(0)));
                 }
-                // A request has come, of which the runtime has not heard yet.
+                // A request has come. The runtime has not heard of it yet, and will wake this task.
                 place.wait(Instant::now());
-                // Under TLS its first byte, or the end of the stream, may have been read just now.
-                if !client.inbox().is_empty() {
-                    return Poll::Ready(Some(Ok(client.inbox().len())));
-                }
-                cx.waker().wake_by_ref();
             }
             if ended || deadline.poll(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
         });

@@ -7,13 +7,15 @@
 //!   [`socketio_sidecar_core::config::peer_name`].
 //! - What is applied can work: a sidecar's own certificate is verified as a peer would verify it.
 //! - TLS 1.3 only: all peers are of this project.
+//! - Each connection proves both certificates anew. No session is resumed, and no ticket is sent, which would be
+//!   bytes on an idle connection (RFC 8446 section 4.6.1).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::CertificateError::{Expired, ExpiredContext};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -105,12 +107,13 @@ impl PeerTls {
             Err(error) => return Err(unusable(error)),
         }
 
-        let client = ClientConfig::builder_with_provider(provider.clone())
+        let mut client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])
             .map_err(TlsRefusal::Version)?
             .with_root_certificates(roots.clone())
             .with_client_auth_cert(chain.clone(), key.clone_key())
             .map_err(unusable)?;
+        client.resumption = Resumption::disabled();
         let verifier = Arc::new(SameCluster {
             chain: WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build()?,
             name: own.name.clone(),
@@ -122,6 +125,7 @@ impl PeerTls {
             .map_err(TlsRefusal::Version)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(resolver));
+        server.send_tls13_tickets = 0;
         server.alpn_protocols = vec![WATCH_PROTOCOL.to_vec()];
         let mut watch = client.clone();
         watch.alpn_protocols = vec![WATCH_PROTOCOL.to_vec()];

@@ -159,12 +159,14 @@ impl Peers {
         }
         let peers = self.clone();
         tokio::spawn(async move {
-            // A failure is found again, and counted, by the next request.
-            if let Ok(conn) = peers.connect(&owner, &applied).await {
-                peers.connects_ahead.inc();
-                peers.put(&owner, conn, Instant::now());
-            }
+            let connected = peers.connect(&owner, &applied).await;
+            // Whoever takes the connection may have another made.
             lock(&peers.ahead).remove(&key);
+            // A failure is found again, and counted, by the next request.
+            if let Ok(conn) = connected {
+                peers.put(&owner, conn, Instant::now());
+                peers.connects_ahead.inc();
+            }
         });
     }
 

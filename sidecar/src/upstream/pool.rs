@@ -75,7 +75,7 @@ impl<K: Eq + Hash> Pool<K> {
             if now.duration_since(since) >= at_most.min(limits.max_idle()) {
                 return None;
             }
-            let mut entry = idle.pop()?;
+            let entry = idle.pop()?;
             *total -= 1;
             if entry.until <= now {
                 continue;

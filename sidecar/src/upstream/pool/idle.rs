@@ -1,7 +1,5 @@
 //! Idle connections to one other side.
 
-use std::task::{Context, Waker};
-
 use socketio_sidecar_core::reuse::ReuseLimits;
 use tokio::time::Instant;
 
@@ -34,14 +32,9 @@ pub(super) struct Entry {
 
 impl Entry {
     /// True while the other side has neither closed nor said anything.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        is_quiet(&mut self.conn, true)
+    pub(super) fn is_quiet(&self) -> bool {
+        self.conn.is_quiet(true)
     }
-}
-
-/// Asks a connection without a reader: no task has to be woken for it.
-fn is_quiet(conn: &mut Conn, ask_kernel: bool) -> bool {
-    conn.is_quiet(&mut Context::from_waker(Waker::noop()), ask_kernel)
 }
 
 impl Idle {
@@ -106,7 +99,7 @@ impl Idle {
                 }
                 let idle_for = now.duration_since(entry.since);
                 // The runtime knows without a system call; proof needs the kernel's word.
-                if is_quiet(&mut entry.conn, limits.would_rise(entry.answers, idle_for)) {
+                if entry.conn.is_quiet(limits.would_rise(entry.answers, idle_for)) {
                     entry.seen = now;
                     limits.saw_open(entry.answers, idle_for);
                     return true;
