@@ -51,7 +51,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait of a newcomer for the place of a connection that was asked to leave.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections leave as soon as others come: a probe's head comes with its connection.
-const AGES: Ages = Ages { waiting: Duration::ZERO, beginning: Duration::ZERO };
+const AGES: Ages = Ages { waiting: Duration::ZERO, beginning: Duration::ZERO, receiving: Duration::MAX };
 
 /// State that the admin port shows.
 #[derive(Debug)]

@@ -228,7 +228,7 @@ impl Metrics {
             evicted: d.counters(
                 "connections_evicted_total",
                 &["limit"],
-                "Connections closed in favour of a new one at a limit: client, peer (idle ones), handshake (unfinished TLS of peers), admin (the admin port).",
+                "Connections closed in favour of a new one at a limit: client (idle ones, then slow heads and bodies), peer (idle ones), handshake (unfinished TLS of peers), admin (the admin port).",
             )?,
             refused: d.counters(
                 "connections_refused_total",

@@ -1,12 +1,15 @@
 //! Places for connections: a fixed number, and a rule for which connection leaves when all are taken.
 //!
 //! # Invariants
-//! - A place is *waiting* (its connection owes nothing to anybody), *beginning* (part of a request has come) or *busy*. The
-//!   places are asked to leave in this order: waiting ones, the longest-waiting first; then beginning ones that are
-//!   older than [`BEGINNING_AGE`]. Busy places are never asked.
-//! - A connection that is asked decides itself: a request that has come meanwhile is served, and another connection is asked.
+//! - A place is *waiting* (its connection owes nothing to anybody), *beginning* (part of a head has come), *receiving* (part
+//!   of a body has come, and the client is to send the rest) or *busy*. Waiting places are asked to leave first, then
+//!   beginning ones older than [`BEGINNING_AGE`], then receiving ones older than [`RECEIVING_AGE`]. Of each kind, the
+//!   oldest is asked first. Busy places are never asked.
+//! - A connection that is asked decides itself: a request that has come meanwhile, or whose body is complete meanwhile, is
+//!   served, and another connection is asked.
 //! - A place whose connection has ended is never asked.
-//! - A request costs two stores to an atomic, and no lock. Places are entered and left under a lock.
+//! - A request costs two stores to an atomic, and no lock. A body that does not come whole with its head costs two more.
+//!   Places are entered and left under a lock.
 //! - A connection that carries a WebSocket gives its place back, and counts in the total only.
 //! - Where sources matter, the source that holds most places of a kind is asked before others.
 //!
@@ -30,6 +33,9 @@ use crate::sources::network_of;
 const WAITING_AGE: Duration = Duration::from_millis(500);
 /// Shortest time that an unfinished head gets while others wait for a place.
 const BEGINNING_AGE: Duration = Duration::from_secs(5);
+/// Shortest time that an unfinished body gets while others wait for a place. Most bodies come within a round trip or two.
+/// The longest message that Socket.IO accepts by default, of 1 MB, takes 8 s at 1 Mbit/s.
+const RECEIVING_AGE: Duration = Duration::from_secs(10);
 /// Time until another connection is asked, when the one before has not left.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);
 /// Most connections that one search finds.
@@ -37,6 +43,14 @@ const MAX_CANDIDATES: usize = 32;
 
 const BUSY: u64 = 0;
 const ASKED: u64 = u64::MAX;
+
+/// State of a place that can be asked, in the order of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Kind {
+    Waiting,
+    Beginning,
+    Receiving,
+}
 
 /// A fixed number of places.
 #[derive(Debug)]
@@ -60,11 +74,22 @@ pub(crate) struct Places {
 pub(crate) struct Ages {
     pub(crate) waiting: Duration,
     pub(crate) beginning: Duration,
+    pub(crate) receiving: Duration,
 }
 
 impl Default for Ages {
     fn default() -> Self {
-        Self { waiting: WAITING_AGE, beginning: BEGINNING_AGE }
+        Self { waiting: WAITING_AGE, beginning: BEGINNING_AGE, receiving: RECEIVING_AGE }
+    }
+}
+
+impl Ages {
+    fn of(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Waiting => self.waiting,
+            Kind::Beginning => self.beginning,
+            Kind::Receiving => self.receiving,
+        }
     }
 }
 
@@ -76,11 +101,13 @@ struct Table {
     staying: usize,
     /// Connections that the last search found and nobody has asked yet, each with its state then. Oldest first.
     candidates: VecDeque<(u64, Arc<Slot>)>,
+    /// Milliseconds since the base at which the last search was made.
+    searched: u64,
 }
 
 #[derive(Debug)]
 struct Slot {
-    /// [`BUSY`], [`ASKED`], or the time since which the connection waits: see [`encode`].
+    /// [`BUSY`], [`ASKED`], or a kind and the time since which the place is of that kind: see [`encode`].
     state: AtomicU64,
     waker: Mutex<Option<Waker>>,
     source: IpAddr,
@@ -94,14 +121,19 @@ pub(crate) struct Place {
     index: usize,
 }
 
-/// State of a waiting or beginning place: milliseconds since the base, and a bit.
-fn encode(milliseconds: u64, is_beginning: bool) -> u64 {
-    // Never BUSY, and never ASKED within some million years.
-    (u64::from(is_beginning) << 62) | (milliseconds + 1)
+/// State of a place that can be asked: milliseconds since the base, and the kind in the two highest bits.
+fn encode(milliseconds: u64, kind: Kind) -> u64 {
+    // Never BUSY, and never ASKED, whose highest bits are those of no kind.
+    ((kind as u64) << 62) | (milliseconds + 1)
 }
 
-fn decode(state: u64) -> (u64, bool) {
-    ((state & !(1 << 62)).saturating_sub(1), state >> 62 == 1)
+fn decode(state: u64) -> (u64, Kind) {
+    let kind = match state >> 62 {
+        0 => Kind::Waiting,
+        1 => Kind::Beginning,
+        _ => Kind::Receiving,
+    };
+    ((state & !(3 << 62)).saturating_sub(1), kind)
 }
 
 impl Places {
@@ -152,7 +184,7 @@ impl Places {
         if taken >= self.limit || taken + table.staying >= self.total {
             return None;
         }
-        let state = encode(self.milliseconds(Instant::now()), false);
+        let state = encode(self.milliseconds(Instant::now()), Kind::Waiting);
         let slot = Slot { state: state.into(), waker: Mutex::default(), source: network_of(source) };
         let slot = Arc::new(slot);
         let index = table.free.pop().unwrap_or(table.slots.len());
@@ -174,12 +206,17 @@ impl Places {
         self.limit
     }
 
-    /// Asks the connection that has waited longest to leave; false where there is none.
+    /// Asks the connection that is first in order to leave; false where there is none.
     fn ask(&self, now: Instant) -> bool {
         let mut table = self.lock();
+        if u128::from(self.milliseconds(now).saturating_sub(table.searched)) > ASK_INTERVAL.as_millis() {
+            // Connections that wait now come before bodies and heads that were found then.
+            table.candidates.clear();
+        }
         for search in [false, true] {
             if search {
                 table.candidates = self.search(&table.slots, now);
+                table.searched = self.milliseconds(now);
             }
             while let Some((state, slot)) = table.candidates.pop_front() {
                 let found = slot.state.compare_exchange(state, ASKED, Ordering::AcqRel, Ordering::Relaxed);
@@ -196,28 +233,27 @@ impl Places {
         false
     }
 
-    /// The connections that can be asked, in order. Those that begin to wait later come after all of them.
+    /// The connections that can be asked at `now`, in order.
     fn search(&self, slots: &[Option<Arc<Slot>>], now: Instant) -> VecDeque<(u64, Arc<Slot>)> {
         let now = self.milliseconds(now);
-        let mut held: HashMap<(IpAddr, bool), usize> = HashMap::new();
+        let mut held: HashMap<(IpAddr, Kind), usize> = HashMap::new();
         let mut found = Vec::new();
         for slot in slots.iter().flatten() {
             let state = slot.state.load(Ordering::Relaxed);
             if state == BUSY || state == ASKED {
                 continue;
             }
-            let (since, is_beginning) = decode(state);
+            let (since, kind) = decode(state);
             if self.by_source {
-                *held.entry((slot.source, is_beginning)).or_default() += 1;
+                *held.entry((slot.source, kind)).or_default() += 1;
             }
-            let age = if is_beginning { self.ages.beginning } else { self.ages.waiting };
-            if u128::from(now.saturating_sub(since)) >= age.as_millis() {
-                found.push(((is_beginning, Reverse(0), since), state, slot));
+            if u128::from(now.saturating_sub(since)) >= self.ages.of(kind).as_millis() {
+                found.push(((kind, Reverse(0), since), state, slot));
             }
         }
         if self.by_source {
-            for ((is_beginning, most, _), _, slot) in &mut found {
-                most.0 = held.get(&(slot.source, *is_beginning)).copied().unwrap_or(0);
+            for ((kind, most, _), _, slot) in &mut found {
+                most.0 = held.get(&(slot.source, *kind)).copied().unwrap_or(0);
             }
         }
         if found.len() > MAX_CANDIDATES {
@@ -244,17 +280,31 @@ impl Places {
 impl Place {
     /// Marks the place as waiting since `since`.
     pub(crate) fn wait(&self, since: Instant) {
-        self.slot.state.store(encode(self.places.milliseconds(since), false), Ordering::Relaxed);
+        self.mark(since, Kind::Waiting);
     }
 
-    /// Marks the place as beginning: part of a request has come.
+    /// Marks the place as beginning: part of a head has come.
     pub(crate) fn begin(&self, now: Instant) {
-        self.slot.state.store(encode(self.places.milliseconds(now), true), Ordering::Relaxed);
+        self.mark(now, Kind::Beginning);
     }
 
-    /// Marks the place as busy: a whole request has come. The connection is not asked to leave until it waits again.
+    /// Marks the place as receiving: the client is to send the rest of a body.
+    pub(crate) fn receive(&self, now: Instant) {
+        self.mark(now, Kind::Receiving);
+    }
+
+    fn mark(&self, since: Instant, kind: Kind) {
+        self.slot.state.store(encode(self.places.milliseconds(since), kind), Ordering::Relaxed);
+    }
+
+    /// Marks the place as busy: the client has sent its part. The connection is not asked to leave until it waits again.
     pub(crate) fn work(&self) {
         self.slot.state.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// True where the place is marked as busy.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.slot.state.load(Ordering::Relaxed) == BUSY
     }
 
     /// Gives the place back. The connection stays open, and counts in the total only.

@@ -1,8 +1,9 @@
-//! Strangers open connections and are silent, on each port. Everybody else is served.
+//! Strangers open connections and are silent, or almost, on each port. Everybody else is served.
 //!
 //! The tests here run one after the other ([`alone`]): each has thousands of connections, and some measure time.
 
 mod admin;
+mod bodies;
 mod clients;
 mod descriptors;
 mod log;

@@ -45,7 +45,7 @@ async fn a_connection_is_not_asked_before_its_age() {
 
 #[tokio::test(start_paused = true)]
 async fn the_source_that_holds_most_leaves_first() {
-    let places = Places::with(4, 4, true, Ages { waiting: Duration::ZERO, beginning: Duration::ZERO });
+    let places = Places::with(4, 4, true, Ages { waiting: Duration::ZERO, ..Ages::default() });
     let honest = places.try_enter(B).unwrap();
     tokio::time::advance(SOON).await;
     let greedy: Vec<_> = (0..3).map(|_| places.try_enter(A).unwrap()).collect();
@@ -108,4 +108,68 @@ async fn a_connection_that_was_found_and_has_ended_is_not_asked() {
     held.drain(1..3);
     assert_eq!(asked(&places, &[None, Some(&held[1])]), Some(1), "the fourth is the next that is left");
     assert!(!places.ask(Instant::now()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_body_leaves_last_and_the_oldest_one_first() {
+    let places = Places::new(4, 4);
+    let held: Vec<_> = (0..4).map(|_| places.try_enter(A).unwrap()).collect();
+    held[1].receive(Instant::now());
+    tokio::time::advance(SOON).await;
+    held[0].receive(Instant::now());
+    tokio::time::advance(RECEIVING_AGE - SOON * 2).await;
+    held[2].begin(Instant::now() - BEGINNING_AGE);
+    held[3].wait(Instant::now() - WAITING_AGE);
+    let all: Vec<_> = held.iter().map(Some).collect();
+    assert_eq!(asked(&places, &all), Some(3));
+    held[3].work();
+    assert_eq!(asked(&places, &all), Some(2));
+    held[2].work();
+    assert_eq!(asked(&places, &all), None, "an unfinished body has more time");
+    tokio::time::advance(SOON).await;
+    assert_eq!(asked(&places, &all), Some(1));
+    held[1].work();
+    assert_eq!(asked(&places, &all), None);
+    tokio::time::advance(SOON).await;
+    assert_eq!(asked(&places, &all), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_complete_is_not_asked_even_where_a_search_has_found_it() {
+    let places = Places::new(2, 2);
+    let held: Vec<_> = (0..2).map(|_| places.try_enter(A).unwrap()).collect();
+    for place in &held {
+        place.receive(Instant::now());
+    }
+    tokio::time::advance(RECEIVING_AGE).await;
+    let all: Vec<_> = held.iter().map(Some).collect();
+    assert_eq!(asked(&places, &all), Some(0), "both are found");
+    held[0].work();
+    assert!(!held[0].is_asked(), "the connection declines");
+    held[1].work();
+    assert_eq!(asked(&places, &all), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_waits_leaves_before_bodies_that_an_earlier_search_has_found() {
+    let places = Places::new(3, 3);
+    let held: Vec<_> = (0..3).map(|_| places.try_enter(A).unwrap()).collect();
+    for place in &held {
+        place.receive(Instant::now());
+    }
+    tokio::time::advance(RECEIVING_AGE).await;
+    let all: Vec<_> = held.iter().map(Some).collect();
+    assert_eq!(asked(&places, &all), Some(0), "all three are found");
+    held[0].wait(Instant::now());
+    tokio::time::advance(WAITING_AGE).await;
+    assert_eq!(asked(&places, &all), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_have_no_age_among_peers() {
+    let places = Places::with(1, 1, false, Ages { receiving: Duration::MAX, ..Ages::default() });
+    let place = places.try_enter(A).unwrap();
+    place.receive(Instant::now());
+    tokio::time::advance(SOON * 86_400).await;
+    assert_eq!(asked(&places, &[Some(&place)]), None);
 }

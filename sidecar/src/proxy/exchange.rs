@@ -18,6 +18,8 @@
 //!   charged to the budget.
 //! - A request's body has a total time as well, so that trickling does not keep a connection for ever. An
 //!   answer has none.
+//! - The connection may lose its place to a newcomer while the client is to send the rest of a body, and only then. It keeps
+//!   the place once the body is complete, once the answer has begun, and while the other side does not take the body.
 //! - Waiting for an answer has no limit (polls hang by design); a body under way that makes no progress
 //!   for the stall timeout ends the exchange.
 
@@ -31,11 +33,13 @@ use std::time::Duration;
 use socketio_sidecar_core::handshake::Untagged;
 use socketio_sidecar_core::http1::{Body, Followed, Malformed};
 use socketio_sidecar_core::websocket::Messages;
+use tokio::time::Instant;
 
-use super::Timeouts;
 use super::request::Request;
-use crate::io::{Budget, Conn, Outbox, SETTLE_TIMEOUT, Stall, StallAlarm, Stream};
-use crate::shutdown::{Shutdown, Stage};
+use super::{Proxy, Timeouts};
+use crate::io::{Conn, Outbox, SETTLE_TIMEOUT, Stall, StallAlarm, Stream};
+use crate::places::Place;
+use crate::shutdown::Stage;
 use answer::Phase;
 
 /// Most bytes of further requests that are held without a charge while a client waits, in time without a limit. More
@@ -92,7 +96,7 @@ pub(super) enum Failure {
     AnswerStalled,
     /// Bytes that wait for a reader found no more room in the budget.
     OverBudget,
-    /// The request's body took too long in all.
+    /// The request's body took too long in all, or for the place that its connection holds.
     BodyTimeout,
 }
 
@@ -100,6 +104,7 @@ pub(super) enum Failure {
 #[derive(Debug)]
 pub(super) struct Exchange<'c> {
     client: &'c mut Conn,
+    place: &'c Place,
     onward: &'c mut Conn,
     request: &'c mut Request,
     to_client: &'c mut Outbox,
@@ -109,9 +114,7 @@ pub(super) struct Exchange<'c> {
     answered_early: bool,
     /// The connection onward no longer takes the request, but may still have an answer to it.
     request_refused: Option<io::Error>,
-    shutdown: &'c Shutdown,
-    timeouts: &'c Timeouts,
-    budget: &'c Budget,
+    proxy: &'c Proxy,
     /// The client said that it will send no more, and still waits for the answer.
     half_closed: bool,
     /// The kernel holds much of the answer, which is complete.
@@ -126,16 +129,15 @@ pub(super) struct Exchange<'c> {
 
 impl<'c> Exchange<'c> {
     pub(super) fn new(
-        client: &'c mut Conn,
+        (client, place): (&'c mut Conn, &'c Place),
         onward: &'c mut Conn,
         request: &'c mut Request,
         to_client: &'c mut Outbox,
-        shutdown: &'c Shutdown,
-        timeouts: &'c Timeouts,
-        budget: &'c Budget,
+        proxy: &'c Proxy,
     ) -> Self {
         Self {
             client,
+            place,
             onward,
             request,
             to_client,
@@ -143,9 +145,7 @@ impl<'c> Exchange<'c> {
             completed: Completed::default(),
             answered_early: false,
             request_refused: None,
-            shutdown,
-            timeouts,
-            budget,
+            proxy,
             half_closed: false,
             is_settling: false,
             request_alarm: StallAlarm::default(),
@@ -200,7 +200,7 @@ impl<'c> Exchange<'c> {
     /// Reports whether the client's connection ends with this answer. Asked when the answer comes, which may be
     /// long after the request.
     fn closes(&self) -> bool {
-        let stopping = self.shutdown.stage() > Stage::Serving;
+        let stopping = self.proxy.shutdown.stage() > Stage::Serving;
         stopping || !self.request.answer.keep_alive || !self.is_sent()
     }
 
@@ -311,8 +311,8 @@ impl<'c> Exchange<'c> {
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
         let sending = self.request_refused.is_none() && !self.is_sent();
         let answering = !self.to_client.is_empty() || self.phase.is_collecting() || self.half_closed;
-        let Timeouts { stall, body, .. } = *self.timeouts;
-        let budget = self.budget;
+        let Timeouts { stall, body, .. } = self.proxy.timeouts;
+        let budget = &self.proxy.budget;
         // Charged only while bytes wait for a reader: not while more is to come of what is read whole.
         let waits = sending && !self.request.outbox.is_empty();
         let held = if waits { self.request.outbox.held() + self.client.held() } else { 0 };
@@ -326,7 +326,7 @@ impl<'c> Exchange<'c> {
         let limit = if self.is_settling { SETTLE_TIMEOUT } else { stall };
         let answer = self.answer_alarm.poll(cx, answering || self.is_settling, held, limit, budget);
         let has_body = self.request_refused.is_none() && !self.request.body.is_complete();
-        if self.body_alarm.poll(cx, has_body, 0, body, budget).is_ready() {
+        if self.body_alarm.poll(cx, has_body, 0, body, budget).is_ready() || self.loses_place(has_body) {
             return Poll::Ready(Err(Failure::BodyTimeout));
         }
         let ahead = if self.request.body.is_complete() { self.client.held() } else { 0 };
@@ -342,6 +342,25 @@ impl<'c> Exchange<'c> {
             _ => Failure::AnswerStalled,
         };
         Poll::Ready(Err(failure))
+    }
+
+    /// Marks the place for what the client has still to send. True where a newcomer gets the place.
+    fn loses_place(&self, has_body: bool) -> bool {
+        if !has_body || self.phase.has_begun() {
+            if !self.place.is_busy() {
+                // Declines, if the connection was asked in the meantime.
+                self.place.work();
+            }
+            return false;
+        }
+        let is_asked = self.place.is_asked();
+        if self.place.is_busy() || (is_asked && !self.request.outbox.is_empty()) {
+            // The client is not to blame while the other side does not take the body: its time begins anew.
+            self.place.receive(Instant::now());
+            return false;
+        }
+        // The kernel may hold the rest of the body. The runtime wakes this task when it hears of that.
+        is_asked && self.client.is_quiet(true)
     }
 }
 

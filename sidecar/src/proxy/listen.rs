@@ -2,9 +2,9 @@
 //!
 //! | port | at its limit |
 //! | --- | --- |
-//! | clients | the connection that has been idle longest is closed; where none is idle, a newcomer waits in the kernel's queue |
+//! | clients | the connection that has been idle longest is closed, then the oldest unfinished head, then the oldest unfinished body; otherwise a newcomer waits in the kernel's queue |
 //! | peers, TLS handshakes | the oldest connection without a ClientHello is closed, then the oldest handshake; of the source that has most of them |
-//! | peers, after the handshake | as for clients; a newcomer waits for [`HANDSHAKE_TIMEOUT`] at most |
+//! | peers, after the handshake | as for clients, except for bodies; a newcomer waits for [`HANDSHAKE_TIMEOUT`] at most |
 //!
 //! # Invariants
 //! - Strangers never take a peer's place: a connection gets one when it has shown the cluster's certificate.
@@ -76,16 +76,18 @@ pub(crate) struct Listener {
 
 impl Doors {
     pub(crate) fn new(limits: &Limits, per_source: Option<usize>) -> Self {
-        let door = |total: usize| Door {
-            places: Places::new(limits.connections, total),
+        let door = |places: Arc<Places>, total: usize| Door {
+            places,
             websockets: Arc::new(Semaphore::new(limits.websockets_of(total))),
             full_log: Throttle::default(),
         };
-        let ages = Ages { waiting: Duration::ZERO, beginning: Duration::ZERO };
+        // The sidecar that the client is connected to decides about the client's body.
+        let peers = Ages { receiving: Duration::MAX, ..Ages::default() };
+        let handshakes = Ages { waiting: Duration::ZERO, beginning: Duration::ZERO, ..peers };
         Self {
-            clients: door(limits.clients),
-            peers: door(limits.peers),
-            handshakes: Places::with(limits.handshakes, limits.handshakes, true, ages),
+            clients: door(Places::new(limits.connections, limits.clients), limits.clients),
+            peers: door(Places::with(limits.connections, limits.peers, false, peers), limits.peers),
+            handshakes: Places::with(limits.handshakes, limits.handshakes, true, handshakes),
             sources: per_source.map(Sources::new),
         }
     }

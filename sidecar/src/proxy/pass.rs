@@ -21,6 +21,7 @@ use super::route::{NoWay, Way};
 use super::session::Session;
 use crate::io::{Conn, Outbox};
 use crate::origin::{Origin, Side};
+use crate::places::Place;
 use crate::settings::Applied;
 use crate::sources::Ticket;
 use crate::upstream::{OwnerGone, UpstreamConn};
@@ -52,7 +53,7 @@ pub(super) struct Upgraded {
 pub(super) fn answer(
     proxy: &Proxy,
     client: &mut Conn,
-    origin: &Origin,
+    (origin, place): (&Origin, &Place),
     end: usize,
 ) -> impl Future<Output = Next> {
     async move {
@@ -63,7 +64,7 @@ pub(super) fn answer(
             Ok(request) => request,
             Err(why) => return Next::Refuse(Refusal::Malformed(why), Asker::default()),
         };
-        let passed = pass(proxy, client, &mut request, &applied, origin.side).await;
+        let passed = pass(proxy, (client, place), &mut request, &applied, origin.side).await;
         passed.unwrap_or_else(|refusal| Next::Refuse(refusal, request.asker))
     }
 }
@@ -71,7 +72,7 @@ pub(super) fn answer(
 /// Sends a request onward and passes its answer.
 async fn pass(
     proxy: &Proxy,
-    client: &mut Conn,
+    (client, place): (&mut Conn, &Place),
     request: &mut Request,
     applied: &Arc<Applied>,
     side: Side,
@@ -105,9 +106,8 @@ async fn pass(
             request.outbox.retain();
         }
         let mut to_client = Outbox::default();
-        let (shutdown, timeouts, budget) = (&proxy.shutdown, &proxy.timeouts, &proxy.budget);
-        let exchange =
-            Exchange::new(client, &mut onward.conn, request, &mut to_client, shutdown, timeouts, budget);
+        let from = (&mut *client, place);
+        let exchange = Exchange::new(from, &mut onward.conn, request, &mut to_client, proxy);
         let ended = exchange.run().await;
         let failure = match ended {
             Ok(Outcome::Switched(messages)) => {
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_request_takes_no_more_room_than_the_allocators_fast_path_has() {
         // glibc keeps freed blocks of up to 1,032 bytes for the thread.
-        let size = size_of_future(|(proxy, client, origin, end)| answer(proxy, client, origin, end));
+        let size = size_of_future(|(proxy, client, from, end)| answer(proxy, client, from, end));
         assert!(size <= 1032, "{size}");
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn serve(
             let next = match read.await {
                 Ok(end) => {
                     place.work();
-                    Box::pin(answer(&proxy, &mut client, &origin, end)).await
+                    Box::pin(answer(&proxy, &mut client, (&origin, &place), end)).await
                 }
                 Err(NoHead::Quiet) => return,
                 Err(NoHead::Refused(refusal)) => Next::Refuse(refusal, Asker::default()),
@@ -163,7 +163,10 @@ async fn refuse(
     }
     let mut outbox = Outbox::of(refusal.render(asker).into_bytes());
     let sent = poll_fn(|cx| outbox.poll_drain(&mut client.stream, cx));
-    if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await {
+    if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await
+        && !place.is_asked()
+    {
+        // Nobody waits for the place.
         linger(client, place).await;
     }
 }

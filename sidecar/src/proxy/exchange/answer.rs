@@ -56,6 +56,11 @@ impl Phase {
         matches!(self, Self::Complete | Self::Switched(_))
     }
 
+    /// The final answer has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self, Self::Head { .. })
+    }
+
     /// The answer has begun, and the client has seen none of it.
     pub(super) fn is_collecting(&self) -> bool {
         matches!(self, Self::Collecting { .. })
