@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
-use support::harness::{Config, NodeServer, Place, Polling, Sidecar};
+use support::harness::{Config, NodeServer, Place, Polling, Sidecar, Wire, eventually, get};
 
 /// One sidecar with a server, and a session that belongs elsewhere.
 struct Here {
@@ -105,6 +105,43 @@ async fn nothing_answers_at_the_owners_address() {
 }
 
 #[tokio::test]
+async fn clients_that_go_while_they_wait_for_an_owner_keep_nobody_waiting() {
+    let here = Here::new().await;
+    let frozen = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    frozen.bind(&here.owner.peers().into()).unwrap();
+    frozen.listen(128).unwrap();
+
+    let started = Instant::now();
+    let target = here.session.target();
+    for cut in ["", "Content-Length: 4\r\n\r\n4", "Transfer-Encoding: chunked\r\n\r\n4\r\n42"] {
+        for _ in 0..20 {
+            let request = match cut {
+                "" => get(&target),
+                cut => format!("POST {target} HTTP/1.1\r\nHost: a\r\n{cut}"),
+            };
+            Wire::connect(here.place.clients()).await.send(request).await;
+        }
+    }
+    eventually("all are gone", async || {
+        here.sidecar.metric("failures_total", &["cause=\"client_gone\""]).await == 60
+    })
+    .await;
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "before a handshake is given up: {:?}",
+        started.elapsed()
+    );
+
+    // The end of a malformed body is the end of its request as well.
+    let mut client = Wire::connect(here.place.clients()).await;
+    client
+        .send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"))
+        .await;
+    client.finish().await;
+    assert_eq!(client.answer().await.status, 400);
+}
+
+#[tokio::test]
 async fn requests_for_an_owner_that_accepts_and_says_nothing_wait_together() {
     let here = Here::new().await;
     // The kernel accepts for a process that is frozen.
@@ -137,7 +174,7 @@ async fn requests_for_an_owner_that_accepts_and_says_nothing_wait_together() {
     let _server = NodeServer::start("v4", here.owner.app(), &[]).await;
     let _owner = Sidecar::start(&here.config, &here.owner).await;
     let session = Polling::open(here.owner.clients()).await;
-    support::harness::eventually("the owner is reached again", async || {
+    eventually("the owner is reached again", async || {
         session.post(here.place.clients(), "40").await.status == 200
     })
     .await;
@@ -155,7 +192,7 @@ async fn an_owner_that_comes_back_is_found_again() {
     let _owner = Sidecar::start(&here.config, &here.owner).await;
     // A session there; requests for it go through here.
     let session = Polling::open(here.owner.clients()).await;
-    support::harness::eventually("it is forgotten that the owner was gone", async || {
+    eventually("it is forgotten that the owner was gone", async || {
         session.post(here.place.clients(), "40").await.status == 200
     })
     .await;

@@ -44,7 +44,7 @@ use answer::Phase;
 
 /// Most bytes of further requests that are held without a charge while a client waits, in time without a limit. More
 /// of them are charged to the budget, and held until the answer has stalled for the stall timeout.
-const FREE_AHEAD: usize = 16 * 1024;
+pub(super) const FREE_AHEAD: usize = 16 * 1024;
 
 /// Complete end of an exchange.
 #[derive(Debug, PartialEq, Eq)]
@@ -226,12 +226,8 @@ impl<'c> Exchange<'c> {
     fn send_request(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut progress = false;
         while self.request_refused.is_none() {
+            self.request.take_body(self.client).map_err(Failure::BadRequest)?;
             let Request { outbox, body, .. } = &mut *self.request;
-            if !body.is_complete() && !self.client.inbox().is_empty() && outbox.written() == 0 {
-                // The beginning of the body goes out together with the head.
-                let own = body.append(self.client.inbox(), outbox.buffer()).map_err(Failure::BadRequest)?;
-                self.client.take(own);
-            }
             if !outbox.is_empty() {
                 match outbox.poll_drain(&mut self.onward.stream, cx) {
                     Poll::Pending => break,

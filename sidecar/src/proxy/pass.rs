@@ -88,7 +88,7 @@ async fn pass(
     let started = Instant::now();
     let (mut fresh, mut now) = (false, started);
     loop {
-        let mut onward = match proxy.connect(way, applied, request.is_safe, fresh, now).await {
+        let mut onward = match proxy.connect(way, applied, (&mut *client, &mut *request), fresh, now).await {
             Ok(onward) => onward,
             Err(NoWay::OwnerGone(gone)) => {
                 // The application answers, so that the error has its dialect and its CORS fields. The
@@ -100,6 +100,9 @@ async fn pass(
             Err(NoWay::Refused(refusal, error)) => {
                 tracing::warn!(to = way.label(), %error, cause = refusal.cause(), "no connection onward");
                 return Err(refusal);
+            }
+            Err(NoWay::Client(failure)) => {
+                return explain(proxy, way, &failure, false).map_or(Ok(Next::Abort), Err);
             }
         };
         if onward.pooled_for.is_some() && way == Way::App && request.is_repeatable {

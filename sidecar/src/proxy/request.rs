@@ -13,7 +13,7 @@ use super::refusal::{Asker, Refusal};
 use super::route::Way;
 use super::session::Session;
 use super::source_limit::count_request;
-use crate::io::Outbox;
+use crate::io::{Conn, Outbox};
 use crate::origin::{Origin, Side};
 use crate::settings::Applied;
 use crate::sources::Ticket;
@@ -156,5 +156,14 @@ impl Request {
             max_ahead: limits.bytes,
             way,
         })
+    }
+
+    /// Takes what the client has sent of the body, which goes out together with the head if that has not begun to go.
+    pub(super) fn take_body(&mut self, client: &mut Conn) -> Result<(), Malformed> {
+        if !self.body.is_complete() && !client.inbox().is_empty() && self.outbox.written() == 0 {
+            let own = self.body.append(client.inbox(), self.outbox.buffer())?;
+            client.take(own);
+        }
+        Ok(())
     }
 }

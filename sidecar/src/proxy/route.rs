@@ -1,14 +1,23 @@
 //! The way onward: which connection a request takes.
+//!
+//! # Invariants
+//! - A request whose client has gone waits for no connection: clients that go at once must not keep others waiting for
+//!   their turn.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socketio_sidecar_core::owner_tag::Owner;
 use tokio::time::Instant;
 
 use super::Proxy;
+use super::exchange::{FREE_AHEAD, Failure};
 use super::refusal::Refusal;
+use super::request::Request;
+use crate::io::Conn;
 use crate::settings::Applied;
 use crate::upstream::{OwnerGone, PeerFailure, UpstreamConn, is_own_shortage};
 
@@ -40,22 +49,24 @@ pub(super) enum NoWay {
     OwnerGone(OwnerGone),
     /// The request cannot be served.
     Refused(Refusal, io::Error),
+    /// The client has gone, or its request is malformed.
+    Client(Failure),
 }
 
 impl Proxy {
-    /// Finds or makes a connection. To the application, `is_safe` requests may use any idle one, others only one
-    /// that was just used, as of `now`; `fresh` forbids idle ones.
+    /// Finds or makes a connection for the request of `client`. To the application, safe requests may use any idle
+    /// one, others only one that was just used, as of `now`; `fresh` forbids idle ones.
     pub(super) async fn connect(
         &self,
         way: Way,
         applied: &Arc<Applied>,
-        is_safe: bool,
+        (client, request): (&mut Conn, &mut Request),
         fresh: bool,
         now: Instant,
     ) -> Result<UpstreamConn, NoWay> {
         if !fresh {
             let pooled = match way {
-                Way::App => self.app.pooled(if is_safe { Duration::MAX } else { JUST_USED }, now),
+                Way::App => self.app.pooled(if request.is_safe { Duration::MAX } else { JUST_USED }, now),
                 // A peer keeps connections for longer than the pool does.
                 Way::Owner(owner) => self.peers.pooled(&owner, applied, now),
             };
@@ -64,7 +75,14 @@ impl Proxy {
             }
         }
         // Boxed, since most requests need no room for it.
-        Box::pin(self.connect_anew(way, applied)).await
+        Box::pin(async {
+            tokio::select! {
+                biased;
+                failure = poll_fn(|cx| poll_ended(client, request, cx)) => Err(NoWay::Client(failure)),
+                connected = self.connect_anew(way, applied) => connected,
+            }
+        })
+        .await
     }
 
     async fn connect_anew(&self, way: Way, applied: &Arc<Applied>) -> Result<UpstreamConn, NoWay> {
@@ -97,4 +115,22 @@ impl Proxy {
             Way::Owner(owner) => self.peers.put(&owner, conn, now),
         }
     }
+}
+
+/// Ready when the client has gone while its request waits, or cannot be understood. What the client sends meanwhile is
+/// kept, up to [`FREE_AHEAD`] bytes. Beyond them the exchange notices later what happened.
+fn poll_ended(client: &mut Conn, request: &mut Request, cx: &mut Context<'_>) -> Poll<Failure> {
+    while client.inbox().len() < FREE_AHEAD {
+        match ready!(client.poll_fill(cx, FREE_AHEAD)) {
+            Ok(read) if read > 0 => {}
+            // The client may wait for the answer to a request that is whole.
+            Ok(_) if !request.ends_with_client => match request.take_body(client) {
+                Ok(()) if request.body.is_complete() => break,
+                Ok(()) => return Poll::Ready(Failure::ClientGone),
+                Err(why) => return Poll::Ready(Failure::BadRequest(why)),
+            },
+            _ => return Poll::Ready(Failure::ClientGone),
+        }
+    }
+    Poll::Pending
 }
