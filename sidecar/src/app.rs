@@ -75,7 +75,7 @@ pub enum StartFailure {
     #[error(transparent)]
     Settings(#[from] SettingsRefusal),
     /// A port cannot be bound.
-    #[error("cannot listen on {address} ({option}): {error}")]
+    #[error("cannot listen on {address} ({option}): {error}{}", why_not_bound(error))]
     Bind {
         /// The option that names the address.
         option: &'static str,
@@ -84,6 +84,11 @@ pub enum StartFailure {
         /// Cause.
         error: io::Error,
     },
+    /// The application's address is the one for clients.
+    #[error(
+        "--app and --listen name the same port of this host, {0}: requests would come back without an end"
+    )]
+    OwnPort(SocketAddr),
     /// The metrics clash.
     #[error("cannot register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -107,6 +112,9 @@ impl App {
     /// # Errors
     /// See [`StartFailure`].
     pub async fn bind(self) -> Result<Bound, StartFailure> {
+        if self.is_own_app() {
+            return Err(StartFailure::OwnPort(self.app));
+        }
         let identity = Identity {
             pod_ip: self.peer_listen.ip(),
             pod_uid: self.pod_uid.clone(),
@@ -150,6 +158,25 @@ impl App {
             unproxied_log: Throttle::default(),
         });
         Ok(Bound { listen, peer_listen, admin_listen, proxy, stopper, limits, settings: self })
+    }
+}
+
+impl App {
+    /// Reports whether the address of the application leads to the sidecar's own port for clients.
+    fn is_own_app(&self) -> bool {
+        let (app, own) = (self.app.ip(), self.listen.ip());
+        let is_here = app.is_loopback() || app.is_unspecified() || app == self.peer_listen.ip();
+        self.app.port() == self.listen.port() && (app == own || (own.is_unspecified() && is_here))
+    }
+}
+
+/// Advice for an address that cannot be taken.
+fn why_not_bound(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program or another option has it: name another port",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this host has the address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need a right: name a higher one",
+        _ => "",
     }
 }
 
@@ -202,6 +229,7 @@ impl Bound {
         if limits.is_cut(settings.max_connections, settings.max_websockets) {
             tracing::warn!(
                 descriptors = settings.descriptors,
+                needed = Limits::needed(settings.max_connections, settings.max_websockets),
                 clients = limits.clients,
                 peers = limits.peers,
                 websockets = limits.websockets_of(limits.clients),

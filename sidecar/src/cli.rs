@@ -1,12 +1,17 @@
 //! The command line.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use socketio_sidecar_core::config::Mode;
 use socketio_sidecar_core::http1::{HeadLimits, MAX_FIELDS_SETTING, MAX_HEAD_SETTING};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::app::App;
 use crate::init::Init;
@@ -20,7 +25,12 @@ use crate::upstream::AppKeepAlive;
 /// load balancer. Start with `socketio-sidecar init DIR`, which makes the directory that all sidecars
 /// of one cluster share.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    allow_negative_numbers = true
+)]
 pub struct Cli {
     /// Command to run. Without a command, the sidecar runs.
     #[command(subcommand)]
@@ -54,7 +64,7 @@ pub struct RunArgs {
 
     /// Unique name of this place: the Pod's UID, or any name that no other sidecar has. It must survive a restart of
     /// the sidecar.
-    #[arg(long, env = "POD_UID", value_name = "UID", required = true)]
+    #[arg(long, env = "POD_UID", value_name = "UID", required = true, value_parser = NonEmptyStringValueParser::new())]
     pod_uid: Option<String>,
 
     /// Directory with config.json, tag-keys.json, ca.crt, tls.crt and tls.key. The sidecar applies changes within
@@ -68,46 +78,46 @@ pub struct RunArgs {
     config_dir: PathBuf,
 
     /// Address to which clients and edges connect [default: port 7900 on all addresses].
-    #[arg(long, env = "SOCKETIO_SIDECAR_LISTEN", value_name = "IP:PORT")]
+    #[arg(long, env = "SOCKETIO_SIDECAR_LISTEN", value_name = "IP:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
 
     /// Port on which sidecars reach each other. All sidecars of a cluster need the same port.
-    #[arg(long, env = "SOCKETIO_SIDECAR_PEER_PORT", value_name = "PORT", default_value_t = 7901)]
+    #[arg(long, env = "SOCKETIO_SIDECAR_PEER_PORT", value_name = "PORT", default_value_t = 7901, value_parser = number(1..=u16::MAX))]
     peer_port: u16,
 
     /// Address that serves /livez, /readyz, /metrics and /config [default: port 7902 on all addresses].
-    #[arg(long, env = "SOCKETIO_SIDECAR_ADMIN_LISTEN", value_name = "IP:PORT")]
+    #[arg(long, env = "SOCKETIO_SIDECAR_ADMIN_LISTEN", value_name = "IP:PORT", value_parser = listen_address)]
     admin_listen: Option<SocketAddr>,
 
     /// Most connections for requests that are open from clients, and as many again from peers. At the limit
     /// the connection that has been idle longest is closed. Memory: 2 KiB per idle connection; up to 250 KiB per
     /// client that stops reading (200 KiB of it in the kernel). --max-buffered limits the sum of the latter.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096,
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+          value_parser = number(1..=1_000_000_u32))]
     max_connections: u32,
 
     /// Maximum size of the head of a request, in bytes: request line and header fields. The sidecar answers a longer
     /// head with 431.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_REQUEST_HEAD", value_name = "BYTES", default_value_t = 32 * 1024,
-          value_parser = clap::value_parser!(u32).range(MIN_HEAD..=MAX_HEAD_SETTING as i64))]
-    max_request_head: u32,
+          value_parser = number(MIN_HEAD..=MAX_HEAD_SETTING))]
+    max_request_head: usize,
 
     /// Maximum size of the head of an answer of the application, in bytes. The client gets a 502 in place of an
     /// answer with a longer head.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_ANSWER_HEAD", value_name = "BYTES", default_value_t = 64 * 1024,
-          value_parser = clap::value_parser!(u32).range(MIN_HEAD..=MAX_HEAD_SETTING as i64))]
-    max_answer_head: u32,
+          value_parser = number(MIN_HEAD..=MAX_HEAD_SETTING))]
+    max_answer_head: usize,
 
     /// Maximum number of header fields of a request or an answer.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_FIELDS", value_name = "COUNT", default_value_t = 256,
-          value_parser = clap::value_parser!(u16).range(MIN_FIELDS..=MAX_FIELDS_SETTING as i64))]
-    max_fields: u16,
+          value_parser = number(MIN_FIELDS..=MAX_FIELDS_SETTING))]
+    max_fields: usize,
 
     /// Maximum of open WebSockets from clients, and the same number again from peers [default: the value of
     /// --max-connections]. WebSockets do not count for --max-connections. At the limit the sidecar refuses an upgrade
     /// with 503, and its client stays on polling.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_WEBSOCKETS", value_name = "COUNT",
-          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+          value_parser = number(0..=1_000_000_u32))]
     max_websockets: Option<u32>,
 
     /// Maximum of connections per source: an IPv4 address or an IPv6 /64 network. The source is the client that a trusted
@@ -116,7 +126,7 @@ pub struct RunArgs {
     /// counts is answered with 429. Clients behind one NAT, or behind an edge that is not in trustedProxies, are one
     /// source. The value 0 sets no limit.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS_PER_SOURCE", value_name = "COUNT", default_value_t = 0,
-          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+          value_parser = number(0..=1_000_000_u32))]
     max_connections_per_source: u32,
 
     /// Maximum of memory, in MiB, for data that connections have not taken yet, an estimate of the kernel's part
@@ -124,60 +134,62 @@ pub struct RunArgs {
     /// that take nothing end after 5 s in place of the stall timeout; above three quarters, after 1 s. Above 100 %,
     /// the connections that have held data longest are closed first; above 125 %, any that begins to hold data.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_BUFFERED", value_name = "MIB",
-          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+          value_parser = number(1..=1_048_576_u32))]
     max_buffered: Option<u32>,
 
     /// Number of threads that serve connections.
     #[arg(long, env = "SOCKETIO_SIDECAR_THREADS", value_name = "COUNT", default_value_t = 1,
-          value_parser = clap::value_parser!(u16).range(1..=256))]
+          value_parser = number(1..=256_u16))]
     pub threads: u16,
 
     /// Maximum time to wait for the head of a request, in seconds.
     #[arg(long, env = "SOCKETIO_SIDECAR_HEAD_TIMEOUT", value_name = "SECONDS", default_value_t = 15,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = number(1..=u32::MAX))]
     head_timeout: u32,
 
     /// Maximum time for the body of a request, from its head to its last byte, in seconds. The sidecar answers a
     /// slower request with 408. Answers, such as event streams and downloads, have no such limit.
     #[arg(long, env = "SOCKETIO_SIDECAR_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 300,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = number(1..=u32::MAX))]
     body_timeout: u32,
 
     /// Maximum time to wait for the next request on a connection, in seconds. The default is longer than any edge
     /// keeps a connection.
     #[arg(long, env = "SOCKETIO_SIDECAR_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 620,
-          value_parser = clap::value_parser!(u32).range(60..))]
+          value_parser = number(60..=u32::MAX))]
     idle_timeout: u32,
 
     /// Maximum time without progress of a body that is under way, in seconds. Waiting for an answer to begin has no
     /// limit.
     #[arg(long, env = "SOCKETIO_SIDECAR_STALL_TIMEOUT", value_name = "SECONDS", default_value_t = 60,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = number(1..=u32::MAX))]
     stall_timeout: u32,
 
     /// Seconds after SIGTERM during which the sidecar serves as before, so that endpoints can be updated. SIGINT
     /// skips this time.
-    #[arg(long, env = "SOCKETIO_SIDECAR_DRAIN", value_name = "SECONDS", default_value_t = 5)]
+    #[arg(long, env = "SOCKETIO_SIDECAR_DRAIN", value_name = "SECONDS", default_value_t = 5,
+          value_parser = number(0..=u32::MAX))]
     drain: u32,
 
     /// Seconds after which a sidecar that stops ends every connection, open WebSockets included.
-    #[arg(long, env = "SOCKETIO_SIDECAR_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, env = "SOCKETIO_SIDECAR_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30,
+          value_parser = number(0..=u32::MAX))]
     shutdown_timeout: u32,
 
     /// Format of the log lines.
     #[arg(long, env = "SOCKETIO_SIDECAR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// Level of the log lines: error, warn, info, debug or trace. Directives such as
+    /// Level of the log lines: off, error, warn, info, debug or trace. Directives such as
     /// `info,socketio_sidecar::upstream=debug` set it for a module.
-    #[arg(long, env = "SOCKETIO_SIDECAR_LOG", value_name = "LEVEL", default_value = "info")]
-    pub log: String,
+    #[arg(long, env = "SOCKETIO_SIDECAR_LOG", value_name = "LEVEL", default_value = "info", value_parser = log_levels)]
+    pub log: Targets,
 }
 
 /// Smallest limit of a head, in bytes: less, and browsers' own requests are refused.
-const MIN_HEAD: i64 = 4 * 1024;
+const MIN_HEAD: usize = 4 * 1024;
 /// Smallest limit of header fields.
-const MIN_FIELDS: i64 = 50;
+const MIN_FIELDS: usize = 50;
 
 /// `socketio-sidecar init`.
 #[derive(Debug, Args)]
@@ -186,15 +198,15 @@ pub struct InitArgs {
     directory: PathBuf,
 
     /// Name of the cluster. Every cluster needs a name of its own.
-    #[arg(long, value_name = "NAME", default_value = "standalone")]
+    #[arg(long, value_name = "NAME", default_value = "standalone", value_parser = NonEmptyStringValueParser::new())]
     cluster: String,
 
     /// Mode in which the sidecars begin.
-    #[arg(long, value_enum, default_value_t = ModeArg::Enforce)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = ModeArg::Enforce)]
     mode: ModeArg,
 
     /// Days for which the certificates are valid.
-    #[arg(long, value_name = "DAYS", default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    #[arg(long, value_name = "DAYS", default_value_t = 825, value_parser = number(1..=36500_u32))]
     valid_days: u32,
 }
 
@@ -240,8 +252,7 @@ impl RunArgs {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let fields = self.max_fields.into();
-        let limits = |bytes: u32| HeadLimits { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), fields };
+        let limits = |bytes| HeadLimits { bytes, fields: self.max_fields };
         let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Some(App {
@@ -288,6 +299,31 @@ fn resolve(text: &str) -> Result<SocketAddr, String> {
     let usage = "give HOST:PORT, such as 127.0.0.1:3000";
     let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; {usage}"))?;
     addresses.next().ok_or_else(|| format!("it has no address; {usage}"))
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "give IP:PORT, such as 0.0.0.0:7900 or [::]:7900")
+}
+
+/// Parser of a whole number within `range`. The option's value name is the unit.
+fn number<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr + PartialOrd + Display + Clone,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("give a whole number from {} to {}", range.start(), range.end()))
+    }
+}
+
+fn log_levels(text: &str) -> Result<Targets, &'static str> {
+    const USAGE: &str = "give off, error, warn, info, debug or trace, or such a level for a module, as in info,socketio_sidecar=debug";
+    // The library takes any other word for a module, whose lines all pass, and no others.
+    let is_module = |directive: &str| !directive.contains('=') && directive.parse::<LevelFilter>().is_err();
+    if text.split(',').any(is_module) {
+        return Err(USAGE);
+    }
+    text.parse().map_err(|_| USAGE)
 }
 
 #[cfg(test)]

@@ -55,6 +55,13 @@ impl Limits {
         self.websockets.min(total - self.connections.min(total / 2))
     }
 
+    /// Descriptors that the wanted numbers need.
+    pub(crate) fn needed(connections: usize, websockets: usize) -> usize {
+        // Peers have a quarter of the connections, each of which takes two descriptors.
+        let pairs = connections.saturating_add(websockets).saturating_mul(4).saturating_add(MAX_IDLE);
+        pairs.saturating_mul(2).saturating_add(SPARE_DESCRIPTORS + MAX_HANDSHAKES + admin::MAX_CONNECTIONS)
+    }
+
     /// True where the descriptors are too few for the wanted numbers, by a tenth or more.
     pub(crate) fn is_cut(&self, connections: usize, websockets: usize) -> bool {
         let wanted = connections.saturating_add(websockets);
@@ -73,6 +80,9 @@ mod tests {
         assert_eq!(enough.idle, MAX_IDLE);
         assert!(!enough.is_cut(4096, 4096));
         assert_eq!(Limits::fit(4096, 4096, None), enough);
+        let needed = Limits::needed(4096, 4096) as u64;
+        assert_eq!(Limits::fit(4096, 4096, Some(needed)), enough);
+        assert_ne!(Limits::fit(4096, 4096, Some(needed - 8)), enough);
         // What may be open at once, added up: two pools, and two descriptors for each connection.
         for descriptors in [128, 160, 256, 1024, 4096, 20_000, 65_536] {
             let limits = Limits::fit(4096, 4096, Some(descriptors));

@@ -13,7 +13,6 @@ use socketio_sidecar::log_limit::{LogFilter, LogLimit};
 use socketio_sidecar::shutdown::Haste;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
@@ -40,7 +39,7 @@ fn make_directory(what: &Init) -> Result<()> {
 
 fn run(args: &RunArgs) -> Result<()> {
     let log_limit = Arc::new(LogLimit::default());
-    start_log(args, log_limit.clone())?;
+    start_log(args, log_limit.clone());
     let app = args.app(raise_descriptor_limit()).context("--pod-ip and --pod-uid are needed")?;
     let runtime = runtime(args.threads)?;
     let done = runtime.block_on(async {
@@ -87,9 +86,8 @@ fn runtime(threads: u16) -> std::io::Result<Runtime> {
     }
 }
 
-fn start_log(args: &RunArgs, limit: Arc<LogLimit>) -> Result<()> {
-    let filter: Targets = args.log.parse().with_context(|| format!("--log {:?}", args.log))?;
-    let filtered = tracing_subscriber::registry().with(filter);
+fn start_log(args: &RunArgs, limit: Arc<LogLimit>) {
+    let filtered = tracing_subscriber::registry().with(args.log.clone());
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let limit = LogFilter(limit);
     match args.log_format {
@@ -99,7 +97,6 @@ fn start_log(args: &RunArgs, limit: Arc<LogLimit>) -> Result<()> {
         }
         LogFormat::Json => filtered.with(log.json().flatten_event(true).with_filter(limit)).init(),
     }
-    Ok(())
 }
 
 /// Raises the soft limit of open files, usually 1,024, to the hard limit, and returns the limit in force.

@@ -88,7 +88,7 @@ impl Applied {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsRefusal {
     /// A file cannot be read.
-    #[error("{path}: {error}; `socketio-sidecar init DIR` makes a directory with all files")]
+    #[error("{path}: {error}; {}", why_unreadable(path, error))]
     Read {
         /// The file.
         path: PathBuf,
@@ -101,6 +101,19 @@ pub enum SettingsRefusal {
     /// The certificate, its key or the CA is refused.
     #[error(transparent)]
     Tls(#[from] tls::TlsRefusal),
+}
+
+/// Advice for a file that cannot be read.
+fn why_unreadable(path: &Path, error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound if path.parent().is_some_and(Path::is_dir) => {
+            "the directory is not complete: copy the file from another sidecar of the cluster"
+        }
+        io::ErrorKind::NotFound => "`socketio-sidecar init DIR` makes a directory with all files",
+        io::ErrorKind::NotADirectory => "name the directory, not a file in it",
+        io::ErrorKind::PermissionDenied => "let the user of the sidecar read it",
+        _ => "the sidecar needs all five files of its configuration directory",
+    }
 }
 
 /// The files as read, in the order of [`FILES`].

@@ -74,9 +74,28 @@ async fn what_is_missing_or_wrong_is_said_in_a_sentence() {
         (vec![], 2, "--pod-ip <IP>"),
         (vec!["--pod-ip", "here", "--pod-uid", "a"], 2, "invalid value 'here' for '--pod-ip <IP>'"),
         (with(&["--app", "3000"]), 2, "give HOST:PORT, such as 127.0.0.1:3000"),
-        (with(&["--max-connections", "0"]), 2, "'--max-connections <COUNT>': 0 is not in 1..=1000000"),
+        (
+            with(&["--max-connections", "0"]),
+            2,
+            "'--max-connections <COUNT>': give a whole number from 1 to 1000000\n",
+        ),
+        (
+            with(&["--drain", "5s"]),
+            2,
+            "'5s' for '--drain <SECONDS>': give a whole number from 0 to 4294967295",
+        ),
+        (with(&["--drain", "-1"]), 2, "'-1' for '--drain <SECONDS>': give a whole number"),
+        (with(&["--peer-port", "0"]), 2, "'--peer-port <PORT>': give a whole number from 1 to 65535"),
+        (with(&["--listen", "7900"]), 2, "'--listen <IP:PORT>': give IP:PORT, such as 0.0.0.0:7900"),
+        (vec!["--pod-ip", "127.0.0.1", "--pod-uid", ""], 2, "a value is required for '--pod-uid <UID>'"),
+        (vec!["init", "d", "--cluster", ""], 2, "a value is required for '--cluster <NAME>'"),
         (with(&["--mode", "off"]), 2, "unexpected argument '--mode'"),
-        (with(&["--log", "loud=very=much"]), 1, "socketio-sidecar: --log \"loud=very=much\": "),
+        (
+            with(&["--log", "loud=very=much"]),
+            2,
+            "'--log <LEVEL>': give off, error, warn, info, debug or trace, or",
+        ),
+        (with(&["--log", "info,verbose"]), 2, "'--log <LEVEL>': give off, error, warn,"),
         (
             with(&["--config-dir", "/nonexistent"]),
             1,
@@ -114,6 +133,35 @@ async fn init_makes_a_private_directory_and_never_replaces_one() {
 }
 
 #[tokio::test]
+async fn advice_for_a_file_fits_what_is_wrong_with_it() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("cluster");
+    let name = directory.to_str().unwrap().to_owned();
+    assert!(run(&["init", &name, "--mode", "Observe"]).await.status.success());
+    let start = async |directory: &str| {
+        complaint(&["--pod-ip", "127.0.0.1", "--pod-uid", "a", "--config-dir", directory], 1).await
+    };
+    let said = start(&format!("{name}/config.json")).await;
+    assert!(said.contains("name the directory, not a file in it"), "{said}");
+    std::fs::remove_file(directory.join("tls.key")).unwrap();
+    let said = start(&name).await;
+    assert!(said.contains("tls.key: ") && said.contains("copy the file from another sidecar"), "{said}");
+    assert!(!said.contains("init"), "{said}");
+}
+
+#[tokio::test]
+async fn a_sidecar_that_would_be_its_own_application_does_not_start() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    let (ip, listen) = (place.ip.to_string(), place.clients().to_string());
+    let directory = config.path();
+    let place = ["--pod-ip", &ip, "--pod-uid", "b", "--config-dir", directory.to_str().unwrap()];
+    for own in [vec!["--listen", &listen, "--app", &listen], vec!["--app", "127.0.0.1:7900"]] {
+        let said = complaint(&[&place[..], &own].concat(), 1).await;
+        assert!(said.contains("--app and --listen name the same port"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_named_with_its_option() {
     let (config, place) = (Config::new("enforce").await, Place::new());
     let _first = Sidecar::start(&config, &place).await;
@@ -124,7 +172,7 @@ async fn a_port_that_is_taken_is_named_with_its_option() {
     assert_eq!(
         said,
         format!(
-            "socketio-sidecar: cannot listen on {listen} (--listen): Address already in use (os error 98)\n"
+            "socketio-sidecar: cannot listen on {listen} (--listen): Address already in use (os error 98); another program or another option has it: name another port\n"
         )
     );
 }
