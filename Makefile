@@ -35,7 +35,7 @@ say = @printf '\n==> %s\n' "$(1)"
 
 help: ## List the commands
 	@printf 'socketio-affinity\n\n'
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 23
 
 demo: provider cluster images ## Show a real cluster without and with the sidecar; runs until Ctrl-C
 	$(call say,starting a cluster for the demo)
@@ -78,7 +78,7 @@ e2e: cluster images ## Run the end-to-end tests on a real cluster
 	$(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
 		cargo test --offline --package socketio-affinity-tests --features e2e --test e2e -- --test-threads=1
 
-chart: cluster images ## Run those of them that are about the chart; UPDATE_GOLDEN=1 writes its golden files
+chart: cluster images ## Run the end-to-end tests of the chart; UPDATE_GOLDEN=1 writes their golden files
 	$(call say,the chart on a real cluster)
 	cargo test --no-run --package socketio-affinity-tests --features e2e --test e2e
 	$(PROGRAMS) $(CLUSTER) run -- $(CURDIR)/tests/with-images.sh $(CURDIR)/$(IMAGES) \
@@ -96,13 +96,13 @@ images: prerequisites node-modules ## Make the images that go onto the cluster
 	$(CLUSTER) image redis --out $(IMAGES)/redis.tar
 
 cluster: prerequisites ## Build what a cluster needs, unless it is built already
-	$(call say,the cluster's components - the first time 20 minutes on two cores)
+	$(call say,the cluster's components - the first time about 15 minutes on two cores)
 	cargo build --package socketio-affinity-tests --bin cluster
 	$(CLUSTER) build
 
 prerequisites:
 	@for tool in cargo c++ go node npm; do \
-		command -v $$tool >/dev/null || { echo "$$tool is missing; install Rust, a C++ compiler, Go and Node.js first (see README.md)."; exit 1; }; \
+		command -v $$tool >/dev/null || { echo "$$tool is missing; install Rust, a C++ compiler, Go and Node.js first (see CONTRIBUTING.md)."; exit 1; }; \
 	done
 
 soak-prerequisites:
@@ -174,7 +174,7 @@ attacks: prerequisites node-modules ## Attack the sidecar beside honest clients,
 	cargo build --package socketio-affinity-tests --bin attacks
 	target/debug/attacks $(if $(ATTACK),$(ATTACK),--out docs/attacks.md)
 
-soak: soak-prerequisites ## Run what takes long, and write docs/soak.md; make soak-PART runs a part
+soak: soak-prerequisites ## Run long tests, and write docs/soak.md; for a part: soak-fuzz, -attacks, -client-address, -clients, -parsers, -netty, -e2e
 	@$(MAKE) --keep-going $(SOAK_PARTS:%=soak-%)
 
 soak-fuzz:
@@ -187,7 +187,7 @@ soak-client-address:
 	tests/soak.sh client-address make client-address
 
 soak-clients: prerequisites node-modules
-	$(call say,the connections that clients share - each attack is sent for 2 s)
+	$(call say,the connections that clients share - each attack is sent 5000 times or for 2 s)
 	cargo build --package socketio-sidecar
 	tests/soak.sh clients env ATTACKS=5000 $(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- attacks
 
@@ -226,7 +226,7 @@ fuzz: prerequisites ## Fuzz each target for FUZZ_SECONDS (600; 3 in make test)
 			>$(FUZZ_DIR)/$$target.log 2>&1 || { tail -n 50 $(FUZZ_DIR)/$$target.log; exit 1; }; \
 	done
 	@awk '/^stat::number_of_executed_units/ { ran += $$2 } /^stat::new_units_added/ { new += $$2 } \
-		END { printf "result: %d targets, %.1f million inputs, %d kept, no crash\n", ARGC - 1, ran / 1e6, new }' $(FUZZ_DIR)/*.log
+		END { printf "result: %d targets, %.1f million inputs, of which %d reached new code and are kept, no crash\n", ARGC - 1, ran / 1e6, new }' $(FUZZ_DIR)/*.log
 
 clean: ## Remove what was built in the tree
 	cargo clean

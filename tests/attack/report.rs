@@ -97,18 +97,28 @@ pub(crate) fn page(rows: &[Row], length: Duration) -> String {
         [] => "No attack ended a session or the sidecar.".to_owned(),
         failed => format!("**Harm was done by:** {}.", failed.join(", ")),
     };
-    let _ = write!(page, "\n{verdict}\n");
+    let sum = |count: fn(&Outcome) -> usize| -> usize { rows.iter().map(|row| count(&row.with)).sum() };
+    let _ = write!(
+        page,
+        "\n{verdict} {} of {} honest requests and {} of {} probes failed.\n",
+        sum(|outcome| outcome.during.failed),
+        sum(|outcome| outcome.during.asked),
+        sum(|outcome| outcome.probes.failed),
+        sum(|outcome| outcome.probes.asked),
+    );
     page
 }
 
 fn columns() -> String {
     format!(
         "- *memory*: peak of the attacked sidecar's resident memory. *sockets*: peak of what the kernel queues for its\n  \
-           connections. The operator's limit for both is {}.\n\
+           connections. Together they should stay below the sidecar's memory limit, {} by default.\n\
          - *p99*: 99th percentile of the honest round trips. A stall counts for every request that could not begin in it.\n  \
-           *control*: the same attack on an application without a sidecar; – where there is no such attack.\n\
+           *control*: the same attack on an application without a sidecar; – where there is no such attack. It may be better\n  \
+           or worse than with the sidecar: compare *p99 attacked* with *p99 control* in the same row.\n\
          - *failed requests*: honest requests without the answer 200 within 5 s. *failed probes*: requests for `/readyz`\n  \
-           without the answer 200 within 2 s.\n\
+           without the answer 200 within 2 s, sent every 250 ms. Kubelet asks every 2 s and waits 2 s. It takes a pod out of\n  \
+           its Services after three failures in a row (Kubernetes' default), and restarts nothing for them.\n\
          - *sessions lost*: sessions of the real clients that ended, and connects that failed.\n\
          - *recovery*: time from the attack's end to half a second in which p99 is at most twice the p99 at rest, plus 10 ms.\n",
         bytes(LIMIT)

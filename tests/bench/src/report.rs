@@ -67,7 +67,8 @@ pub(crate) fn summary(results: &Results) -> String {
 
 const TERMS: &str = "\
 - A *local hit* is a request whose session is in the sidecar's own pod: two hops, from the client to the sidecar and on to
-  the application. All requests are that behind an edge with affinity, one in so many as there are pods without.
+  the application. Behind an edge with session affinity every request is a local hit. Without affinity, with N pods, one
+  request in N is a local hit.
 - A *forwarded hit* came to another pod. It crosses two sidecars, with mutual TLS between them; here they share the one core.
 - *Observe* and *Off* are modes of the sidecar in which it forwards nothing.
 ";
@@ -90,9 +91,9 @@ const METHOD: &str = "
   that holds on a busy machine.
 - A capacity counts only where the proxy itself used at least 90 % of its core.
 - Latency is measured at a fixed rate, for all the same: half of what a core bears with HAProxy (or else nginx, or the
-  sidecar), by the CPU time of its busy requests in a short run before the first round. Who bears less than that rate is
-  overloaded by it, and says nothing of its latency: requests queue. It counts from when a request was due, not from when
-  it could be sent. *Added* is the difference to no proxy in the same round.
+  sidecar), by the CPU time of its busy requests in a short run before the first round. A proxy that uses at least
+  90 % of its core at that rate is *overloaded*: requests queue, so its latency is not shown. Latency counts from when a
+  request was due, not from when it could be sent. *Added* is the difference to no proxy in the same round.
 - The clients of the sidecar have sids with tags, those of the other proxies the application's own.
 - Whole systems: servers and clients are programs for Node, the servers and sidecars on one core, the clients on the
   other. Each is started afresh in each round and used until Node has compiled what it does often. The clients' own HTTP

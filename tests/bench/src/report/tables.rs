@@ -55,8 +55,8 @@ pub(super) fn all(results: &Results) -> Vec<(&'static str, String, String)> {
         ),
         (
             "Latency",
-            "Microseconds from when a request was due; of the proxies, what they add. *Overloaded* is who had no time left at\n\
-             this rate in most rounds.",
+            "Microseconds from when a request was due; of the proxies, what they add. *Overloaded*: at this rate the proxy\n\
+             used at least 90 % of its core in most rounds, so requests queued.",
             latency(results),
         ),
         ("Memory", "At rest, resident. Of an idle WebSocket, bytes of memory of its own.", memory(results)),
