@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
 use crate::cgroup;
-use crate::io::{Budget, RECEIVE_BUFFER};
+use crate::io::{Budget, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
@@ -185,13 +185,16 @@ fn why_not_bound(error: &io::Error) -> &'static str {
 struct SocketOptions {
     /// Length of the kernel's queue of connections that nobody has accepted yet; the kernel's own limit may be lower.
     backlog: i32,
-    /// Size of the receive buffer of each connection; `None` lets the kernel choose.
-    receive_buffer: Option<usize>,
+    /// Size of the receive buffer of each connection.
+    receive_buffer: usize,
+    /// Size of the send buffer of each connection; `None` lets the kernel choose.
+    send_buffer: Option<usize>,
 }
 
-const DATA_SOCKET: SocketOptions = SocketOptions { backlog: 4096, receive_buffer: Some(RECEIVE_BUFFER) };
+const DATA_SOCKET: SocketOptions =
+    SocketOptions { backlog: 4096, receive_buffer: RECEIVE_BUFFER, send_buffer: Some(SEND_BUFFER) };
 const ADMIN_SOCKET: SocketOptions =
-    SocketOptions { backlog: 1024, receive_buffer: Some(admin::RECEIVE_BUFFER_BYTES) };
+    SocketOptions { backlog: 1024, receive_buffer: admin::RECEIVE_BUFFER_BYTES, send_buffer: None };
 
 fn bind(
     option: &'static str,
@@ -202,9 +205,10 @@ fn bind(
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
-        if let Some(size) = options.receive_buffer {
-            // Set before listening, so that connections inherit it.
-            socket.set_recv_buffer_size(size)?;
+        // Set before listening, so that connections inherit them.
+        socket.set_recv_buffer_size(options.receive_buffer)?;
+        if let Some(size) = options.send_buffer {
+            socket.set_send_buffer_size(size)?;
         }
         socket.bind(&address.into())?;
         socket.listen(options.backlog)?;
@@ -331,6 +335,25 @@ fn follow(proxy: &Proxy, reload: Reload) {
         Reload::Refused(why) => {
             proxy.metrics.reloads.with_label_values(&["refused"]).inc();
             tracing::error!(%why, "the changed configuration is refused; the one before stays in force");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::Stream;
+    use socket2::SockRef;
+
+    #[tokio::test]
+    async fn every_connection_has_bounded_buffers() {
+        let listener = bind("--listen", "127.0.0.1:0".parse().unwrap(), DATA_SOCKET).unwrap();
+        let made = Stream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        for socket in [SockRef::from(&made), SockRef::from(&accepted)] {
+            // The kernel doubles both for its own overhead.
+            assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER);
+            assert_eq!(socket.recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER);
         }
     }
 }

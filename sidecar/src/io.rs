@@ -23,9 +23,9 @@ pub(crate) use conn::Conn;
 pub(crate) use deadline::Deadline;
 pub(crate) use outbox::Outbox;
 pub(crate) use peer::{PeerConns, WATCH_INTERVAL, tune_watch};
-pub(crate) use settle::{SETTLE_TIMEOUT, Settle};
-pub(crate) use stall::{Stall, StallAlarm};
-pub(crate) use stream::{RECEIVE_BUFFER, Stream, tune};
+pub(crate) use settle::Settle;
+pub(crate) use stall::{Stall, StallAlarm, Wait};
+pub(crate) use stream::{RECEIVE_BUFFER, SEND_BUFFER, Stream, tune};
 
 /// The size of the per-thread read buffer, in bytes: the most that one read returns.
 pub(crate) const READ_SIZE: usize = 32 * 1024;

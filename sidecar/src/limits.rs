@@ -5,14 +5,14 @@
 //! | `connections` | connections that carry requests: from clients, and as many again from peers |
 //! | `websockets` | open WebSockets: of clients here, and as many again that peers forward |
 //! | `clients`, `peers` | all connections from clients or from peers, WebSockets included, as far as the descriptors reach |
-//! | `idle` | idle connections to the application, and as many again to peers |
+//! | `idle` | idle connections to the application, as many again to peers, and as many pods that are watched |
 //! | `handshakes`, `admin` | TLS handshakes under way on the peer port; connections to the admin port |
 //!
 //! # Invariants
 //! - A connection takes two descriptors: its own, and the one that leads onward.
 //! - [`SPARE_DESCRIPTORS`], and those of `idle`, `handshakes` and `admin`, are never given to clients or peers.
 //! - Clients get three quarters of the rest and peers one quarter, so that neither takes the other's.
-//! - Idle connections get an eighth at most: a request without one makes a new one.
+//! - Idle connections and watches get three sixteenths at most: a request without an idle connection makes a new one.
 
 use crate::admin;
 
@@ -20,7 +20,7 @@ use crate::admin;
 const SPARE_DESCRIPTORS: usize = 64;
 /// Most TLS handshakes that are under way on the peer port.
 const MAX_HANDSHAKES: usize = 256;
-/// Most idle connections to the application, and to peers.
+/// Most idle connections to the application, and to peers, and most pods that are watched.
 const MAX_IDLE: usize = 1024;
 
 /// Most connections of each kind that may be open.
@@ -44,7 +44,7 @@ impl Limits {
         let (handshakes, admin) = (MAX_HANDSHAKES.min(eighth), admin::MAX_CONNECTIONS.min(eighth));
         let rest = descriptors.saturating_sub(SPARE_DESCRIPTORS + handshakes + admin);
         let idle = MAX_IDLE.min(rest / 16);
-        let pairs = rest / 2 - idle;
+        let pairs = (rest - 3 * idle) / 2;
         let clients = wanted.min(pairs - pairs / 4).max(1);
         let peers = wanted.min(pairs / 4).max(1);
         Self { connections, websockets, clients, peers, idle, handshakes, admin }
@@ -58,8 +58,9 @@ impl Limits {
     /// Descriptors that the wanted numbers need.
     pub(crate) fn needed(connections: usize, websockets: usize) -> usize {
         // Peers have a quarter of the connections, each of which takes two descriptors.
-        let pairs = connections.saturating_add(websockets).saturating_mul(4).saturating_add(MAX_IDLE);
-        pairs.saturating_mul(2).saturating_add(SPARE_DESCRIPTORS + MAX_HANDSHAKES + admin::MAX_CONNECTIONS)
+        let pairs = connections.saturating_add(websockets).saturating_mul(4);
+        let others = 3 * MAX_IDLE + SPARE_DESCRIPTORS + MAX_HANDSHAKES + admin::MAX_CONNECTIONS;
+        pairs.saturating_mul(2).saturating_add(others)
     }
 
     /// True where the descriptors are too few for the wanted numbers, by a tenth or more.
@@ -83,13 +84,13 @@ mod tests {
         let needed = Limits::needed(4096, 4096) as u64;
         assert_eq!(Limits::fit(4096, 4096, Some(needed)), enough);
         assert_ne!(Limits::fit(4096, 4096, Some(needed - 8)), enough);
-        // What may be open at once, added up: two pools, and two descriptors for each connection.
+        // What may be open at once, added up: two pools and the watches, and two descriptors for each connection.
         for descriptors in [128, 160, 256, 1024, 4096, 20_000, 65_536] {
             let limits = Limits::fit(4096, 4096, Some(descriptors));
             let most = SPARE_DESCRIPTORS
                 + limits.handshakes
                 + limits.admin
-                + 2 * limits.idle
+                + 3 * limits.idle
                 + 2 * (limits.clients + limits.peers);
             assert!(most as u64 <= descriptors, "{descriptors}: {limits:?}");
             assert!(limits.websockets_of(limits.clients) <= limits.clients.div_ceil(2), "{limits:?}");
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_connections_get_an_eighth_of_the_rest() {
+    fn idle_connections_get_a_sixteenth_of_the_rest_each() {
         for (descriptors, idle) in [(3, 0), (128, 2), (256, 8), (1024, 44), (20_000, 1024), (65_536, 1024)] {
             assert_eq!(Limits::fit(4096, 4096, Some(descriptors)).idle, idle, "{descriptors}");
         }

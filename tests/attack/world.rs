@@ -41,10 +41,12 @@ pub(crate) struct World {
 }
 
 /// Sessions and messages of the real clients.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sessions {
     /// Sessions that ended though their clients wanted them.
     pub lost: u64,
+    /// The clients' reports of the ends, in JSON.
+    pub ends: Vec<String>,
     /// Messages that were sent and answered.
     pub answered: u64,
 }
@@ -130,7 +132,11 @@ impl World {
         let count = |name: &str| line["summary"][name].as_u64();
         let summary = count("disconnects").zip(count("connect_errors")).zip(count("acked"));
         let ((lost, refused), answered) = summary.with_context(|| format!("no summary: {last}"))?;
-        Ok(Sessions { lost: lost + refused, answered })
+        let is_end = |line: &&str| {
+            line.contains("\"event\":\"disconnect\"") || line.contains("\"event\":\"connect_error\"")
+        };
+        let ends = printed.lines().filter(is_end).map(str::to_owned).collect();
+        Ok(Sessions { lost: lost + refused, ends, answered })
     }
 }
 

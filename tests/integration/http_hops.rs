@@ -90,6 +90,19 @@ async fn an_http_1_0_client_keeps_its_connection_when_it_asks_to() {
 }
 
 #[tokio::test]
+async fn an_http_1_0_client_gets_no_interim_answer() {
+    let (sidecar, app) = start().await;
+    let mut client = Wire::connect(sidecar.place.clients()).await;
+    client.send("GET /x HTTP/1.0\r\n\r\n").await;
+    let mut at_app = app.accept().await;
+    at_app.head().await;
+    at_app.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await;
+    at_app.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+}
+
+#[tokio::test]
 async fn a_body_until_close_ends_both_connections() {
     let (sidecar, app) = start().await;
     let mut client = Wire::connect(sidecar.place.clients()).await;

@@ -227,6 +227,7 @@ async fn a_connection_whose_exchange_the_application_may_end_otherwise_is_not_us
         (chunked("1\r\nx\r\n0\r\n\r\n"), true),
         ("GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_owned(), false),
         ("GET /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n".to_owned(), false),
+        ("GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n".to_owned(), false),
         (chunked("1;a=(b)\r\nx\r\n0\r\n\r\n"), false),
         (chunked("1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n"), false),
     ] {
@@ -235,6 +236,7 @@ async fn a_connection_whose_exchange_the_application_may_end_otherwise_is_not_us
         if is_reused {
             exchange(&mut client, &get("/next"), &app, Some(at_app), OK).await;
         } else {
+            exchange(&mut Wire::connect(sidecar.place.clients()).await, &get("/next"), &app, None, OK).await;
             at_app.ended().await;
         }
         // The next one begins without a pooled connection.
@@ -309,4 +311,20 @@ async fn no_request_beside_a_hanging_poll_waits_for_a_connection_to_the_owner() 
     assert_eq!(waited().await, 1, "the first poll alone waited");
     // One beside those in use at once, not one for each request.
     assert!(ahead().await <= 2, "{}", ahead().await);
+}
+
+#[tokio::test]
+async fn a_connection_made_ahead_is_kept_for_longer_than_a_head_may_take() {
+    let (config, owner, other) = (Config::new("enforce").await, Place::new(), Place::new());
+    let _server = NodeServer::start("v4", owner.app(), &[]).await;
+    let _owner = Sidecar::start_with(&config, &owner, &["--head-timeout", "1"]).await;
+    let sidecar = Sidecar::start(&config, &other).await;
+    let session = Polling::join(owner.clients()).await;
+    let _poll = session.hang(other.clients()).await;
+    let ahead = async || sidecar.metric("owner_connects_ahead_total", &[]).await;
+    eventually("another connection is made", async || ahead().await == 1).await;
+    tokio::time::sleep(Duration::from_millis(1_800)).await;
+    assert_eq!(session.post(other.clients(), r#"420["echo","x"]"#).await.text(), "ok");
+    let waited = sidecar.metric("owner_connect_seconds_count", &[]).await;
+    assert_eq!(waited, 1, "the poll alone waited for a connection");
 }

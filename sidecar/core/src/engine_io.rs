@@ -11,6 +11,8 @@ use std::ops::Range;
 use memchr::{memchr, memchr2, memrchr};
 use percent_encoding::percent_decode_str;
 
+use crate::http1::AbsoluteTarget;
+
 /// The path under which Engine.IO is served, such as `/socket.io`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineIoPath(String);
@@ -35,12 +37,7 @@ impl EngineIoPath {
     /// The query of `target` if it is under this path, and true if it is this very path, with or without a
     /// trailing slash. An absent query is an empty one.
     fn query_of<'t>(&self, target: &'t str) -> Option<(&'t str, bool)> {
-        // The absolute form (RFC 9112 section 3.2.2) names the authority first.
-        let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
-        let path = match absolute {
-            Some((_, rest)) => &rest[rest.find('/')?..],
-            None => target,
-        };
+        let path = AbsoluteTarget::of(target).map_or(target, |absolute| absolute.path_and_query);
         let rest = path.strip_prefix(self.0.as_str())?;
         if !matches!(rest.as_bytes().first(), None | Some(b'?' | b'/')) {
             return None;
@@ -205,9 +202,16 @@ mod tests {
         {
             assert!(EngineIoRequest::parse(target, &path()).is_some(), "{target}");
         }
-        for target in
-            ["/", "*", "/socket.iox/", "/a/socket.io/", "/?q=/socket.io/", "http://a", "/SOCKET.IO/"]
-        {
+        for target in [
+            "/",
+            "*",
+            "/socket.iox/",
+            "/a/socket.io/",
+            "/?q=/socket.io/",
+            "http://a",
+            "http://a?q=/socket.io/",
+            "/SOCKET.IO/",
+        ] {
             assert!(EngineIoRequest::parse(target, &path()).is_none(), "{target}");
         }
     }

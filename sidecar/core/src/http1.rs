@@ -23,6 +23,7 @@ mod response;
 pub use body::{Body, Followed};
 pub use framing::Framing;
 pub use head::find_head_end;
+pub(crate) use request::AbsoluteTarget;
 pub use request::RequestHead;
 pub use response::ResponseHead;
 

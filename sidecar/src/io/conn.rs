@@ -109,7 +109,7 @@ impl Conn {
     ///
     /// Under TLS a peer says nothing of its own: [`crate::settings::PeerTls`] sends no session tickets.
     pub(crate) fn is_quiet(&self, ask_kernel: bool) -> bool {
-        self.inbox().is_empty() && self.is_silent(ask_kernel)
+        self.inbox().is_empty() && !self.stream.is_lost() && self.is_silent(ask_kernel)
     }
 
     /// True while the socket has neither bytes to read nor an end.
@@ -124,7 +124,7 @@ impl Conn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::PeerConns;
+    use crate::io::{Outbox, PeerConns};
     use crate::settings::PeerTls;
     use socketio_sidecar_core::certificates::CertificateAuthority;
     use socketio_sidecar_core::config::peer_name;
@@ -155,8 +155,8 @@ mod tests {
         assert!(ours.inbox.capacity() <= 65_536, "{}", ours.inbox.capacity());
     }
 
-    /// Two ends of a connection under TLS, after the handshake.
-    async fn tls_pair() -> (Conn, TlsStream<TcpStream>) {
+    /// Two ends of a connection under TLS, after the handshake. The first one is of `conns`.
+    async fn tls_pair(conns: &Arc<PeerConns>) -> (Conn, TlsStream<TcpStream>) {
         let (now, day) = (SystemTime::now(), Duration::from_secs(86_400));
         let authority = CertificateAuthority::generate("test").unwrap();
         let leaf = authority.issue("test", now, day).unwrap();
@@ -175,17 +175,40 @@ mod tests {
                 TlsAcceptor::from(tls.server.clone()).accept(stream).await
             },
         );
-        let ours = Arc::<PeerConns>::default().add(ours.unwrap().into());
+        let ours = conns.add(ours.unwrap().into());
         (Conn::new(Stream::Tls(Box::new(ours))), theirs.unwrap().into())
     }
 
     #[tokio::test]
     async fn a_peer_says_nothing_after_the_handshake() {
-        let (ours, theirs) = tls_pair().await;
+        let (ours, theirs) = tls_pair(&Arc::default()).await;
         let theirs = Arc::<PeerConns>::default().add(theirs);
         let theirs = Conn::new(Stream::Tls(Box::new(theirs)));
         // Loopback has delivered what either side wrote.
         assert!(ours.is_quiet(true) && theirs.is_quiet(true));
+    }
+
+    #[tokio::test]
+    async fn a_connection_with_a_pod_that_has_vanished_is_not_quiet() {
+        let conns = Arc::<PeerConns>::default();
+        let (ours, _theirs) = tls_pair(&conns).await;
+        assert!(ours.is_quiet(false) && ours.is_quiet(true));
+        conns.end_all();
+        assert!(!ours.is_quiet(false) && !ours.is_quiet(true));
+    }
+
+    #[tokio::test]
+    async fn what_tls_holds_back_from_the_kernel_counts_as_held() {
+        let (mut ours, _silent) = tls_pair(&Arc::default()).await;
+        let mut outbox = Outbox::default();
+        poll_fn(|cx| {
+            while outbox.is_empty() {
+                outbox.write_through(&mut ours.stream, cx, &[b'x'; 1000]).unwrap();
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert!(outbox.held() > 0);
     }
 
     #[tokio::test]

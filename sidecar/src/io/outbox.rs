@@ -32,9 +32,9 @@ impl Outbox {
         self.at == self.bytes.len() && !self.unflushed
     }
 
-    /// Bytes of memory that are held.
+    /// Bytes of memory that are held. Those that a TLS stream holds back are part of every charge, and count as one.
     pub(crate) fn held(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.capacity() + usize::from(self.unflushed)
     }
 
     /// False while provably nothing was sent. A TLS stream that fails may have sent a record before.

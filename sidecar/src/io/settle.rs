@@ -17,7 +17,7 @@ const UNSEEN_BYTES: u32 = 16 * 1024;
 
 /// Longest time for which a connection settles. The budget ends it before, when it runs short, and TCP when the other
 /// side acknowledges nothing.
-pub(crate) const SETTLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+pub(super) const SETTLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Bytes written since the kernel was last seen to hold few; more than [`UNSEEN_BYTES`] while the connection settles.
 #[derive(Debug, Default)]

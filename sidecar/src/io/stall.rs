@@ -7,6 +7,18 @@ use tokio::time::Instant;
 
 use super::Deadline;
 use super::budget::{Budget, Charge};
+use super::settle::SETTLE_TIMEOUT;
+
+/// What a direction of a connection waits for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wait {
+    /// Nothing is under way.
+    Nothing,
+    /// Something is under way, and should move within `limit`. So many bytes are `held` for a reader meanwhile.
+    Progress { held: usize, limit: Duration },
+    /// The kernel holds all that was written, and does not say when it sends a part of it.
+    Kernel,
+}
 
 /// Reason why an alarm comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,20 +52,18 @@ impl StallAlarm {
         }
     }
 
-    /// Ready when something has been under way for `limit` without any progress, or when the budget no longer
-    /// has room for the `held` bytes, which wait for a reader.
-    pub(crate) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        under_way: bool,
-        held: usize,
-        limit: Duration,
-        budget: &Budget,
-    ) -> Poll<Stall> {
-        if !under_way {
-            self.0 = None;
-            return Poll::Pending;
-        }
+    /// Ready when something has been under way for too long without any progress, or when the budget no longer
+    /// has room for what waits for a reader.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, wait: Wait, budget: &Budget) -> Poll<Stall> {
+        let (held, limit, shows_progress) = match wait {
+            Wait::Nothing => {
+                self.0 = None;
+                return Poll::Pending;
+            }
+            Wait::Progress { held, limit } => (held, limit, true),
+            // What the kernel holds is part of every charge.
+            Wait::Kernel => (1, SETTLE_TIMEOUT, false),
+        };
         let armed = self.0.get_or_insert_with(|| {
             let now = Instant::now();
             let (charge, deadline) = (Charge::none(budget), Deadline::new(now + limit));
@@ -74,7 +84,7 @@ impl StallAlarm {
             if now >= armed.progressed + limit {
                 return Poll::Ready(Stall::NoProgress);
             }
-            if armed.is_out_of_patience(now, budget) {
+            if armed.is_out_of_patience(now, shows_progress, budget) {
                 budget.count_ended();
                 return Poll::Ready(Stall::Budget);
             }
@@ -91,10 +101,11 @@ impl Armed {
         if self.charge.is_none() { stalled } else { stalled.min(self.looked + budget.look_interval()) }
     }
 
-    fn is_out_of_patience(&self, now: Instant, budget: &Budget) -> bool {
+    fn is_out_of_patience(&self, now: Instant, shows_progress: bool, budget: &Budget) -> bool {
         let patience = budget.patience();
         // Time before the bytes came does not count.
-        let is_stalled = now.duration_since(self.progressed.max(self.holding)) >= patience.progress;
+        let still = now.duration_since(self.progressed.max(self.holding));
+        let is_stalled = shows_progress && still >= patience.progress;
         !self.charge.is_none() && (is_stalled || now.duration_since(self.holding) >= patience.drain)
     }
 }
@@ -108,6 +119,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
     const SECOND: Duration = Duration::from_secs(1);
+    const HELD: Wait = Wait::Progress { held: 1, limit: LIMIT };
 
     fn calm() -> Budget {
         budget(1 << 30)
@@ -116,34 +128,32 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn progress_puts_the_alarm_off() {
         let (mut alarm, started, calm) = (StallAlarm::default(), Instant::now(), calm());
-        let half = tokio::time::timeout(LIMIT / 2, poll_fn(|cx| alarm.poll(cx, true, 1, LIMIT, &calm))).await;
+        let half = tokio::time::timeout(LIMIT / 2, poll_fn(|cx| alarm.poll(cx, HELD, &calm))).await;
         assert!(half.is_err());
         alarm.progress();
-        poll_fn(|cx| alarm.poll(cx, true, 1, LIMIT, &calm)).await;
+        poll_fn(|cx| alarm.poll(cx, HELD, &calm)).await;
         assert!(started.elapsed() >= LIMIT + LIMIT / 2, "{:?}", started.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_under_way_does_not_stall() {
         let (mut alarm, calm) = (StallAlarm::default(), calm());
-        let first =
-            tokio::time::timeout(LIMIT / 2, poll_fn(|cx| alarm.poll(cx, true, 1, LIMIT, &calm))).await;
-        let idle =
-            tokio::time::timeout(LIMIT * 9, poll_fn(|cx| alarm.poll(cx, false, 0, LIMIT, &calm))).await;
+        let first = tokio::time::timeout(LIMIT / 2, poll_fn(|cx| alarm.poll(cx, HELD, &calm))).await;
+        let idle = tokio::time::timeout(LIMIT * 9, poll_fn(|cx| alarm.poll(cx, Wait::Nothing, &calm))).await;
         assert!(first.is_err() && idle.is_err());
         let started = Instant::now();
-        poll_fn(|cx| alarm.poll(cx, true, 1, LIMIT, &calm)).await;
+        poll_fn(|cx| alarm.poll(cx, HELD, &calm)).await;
         assert_eq!(started.elapsed(), LIMIT);
     }
 
-    /// Polls the alarm of something that holds bytes, with progress twice a second or none, until it comes.
-    async fn comes_after(budget: &Budget, has_progress: bool) -> u64 {
+    /// Polls the alarm of something that waits, with progress twice a second or none, until it comes.
+    async fn comes_after(budget: &Budget, wait: Wait, has_progress: bool) -> u64 {
         let (mut alarm, started) = (StallAlarm::default(), Instant::now());
         loop {
             if has_progress {
                 alarm.progress();
             }
-            let come = poll_fn(|cx| alarm.poll(cx, true, 1, LIMIT, budget));
+            let come = poll_fn(|cx| alarm.poll(cx, wait, budget));
             if tokio::time::timeout(SECOND / 2, come).await.is_ok() || started.elapsed() > 2 * LIMIT {
                 return started.elapsed().as_secs();
             }
@@ -154,12 +164,16 @@ mod tests {
     async fn pressure_shortens_the_wait_and_ends_those_that_only_trickle() {
         // One connection is charged 208 KiB and one byte.
         let (calm, half, most) = (calm(), budget(320_000), budget(240_000));
-        assert_eq!(comes_after(&calm, false).await, 60);
-        assert_eq!(comes_after(&half, false).await, 5);
-        assert_eq!(comes_after(&most, false).await, 1);
-        assert!(comes_after(&calm, true).await > 60);
-        assert_eq!(comes_after(&half, true).await, 30);
-        assert_eq!(comes_after(&most, true).await, 5);
+        assert_eq!(comes_after(&calm, HELD, false).await, 60);
+        assert_eq!(comes_after(&half, HELD, false).await, 5);
+        assert_eq!(comes_after(&most, HELD, false).await, 1);
+        assert!(comes_after(&calm, HELD, true).await > 60);
+        assert_eq!(comes_after(&half, HELD, true).await, 30);
+        assert_eq!(comes_after(&most, HELD, true).await, 5);
+        // A slow client that reads all the time must not end as if it had read nothing.
+        assert!(comes_after(&calm, Wait::Kernel, false).await > 60);
+        assert_eq!(comes_after(&half, Wait::Kernel, false).await, 30);
+        assert_eq!(comes_after(&most, Wait::Kernel, false).await, 5);
     }
 
     #[tokio::test(start_paused = true)]
@@ -171,7 +185,9 @@ mod tests {
         // The last one holds nothing, and waits as ever.
         let comes = [false, false, false, true, false];
         for ((alarm, held), comes) in alarms.iter_mut().zip(held).zip(comes) {
-            let come = poll_fn(|cx| Poll::Ready(alarm.poll(cx, true, held, LIMIT, &budget))).await;
+            let come =
+                poll_fn(|cx| Poll::Ready(alarm.poll(cx, Wait::Progress { held, limit: LIMIT }, &budget)))
+                    .await;
             assert_eq!(come, if comes { Poll::Ready(Stall::Budget) } else { Poll::Pending });
         }
     }
@@ -196,7 +212,7 @@ mod tests {
 
         async fn comes(&mut self, budget: &Budget) -> bool {
             self.0.progress();
-            poll_fn(|cx| Poll::Ready(self.0.poll(cx, true, 1, LIMIT, budget))).await.is_ready()
+            poll_fn(|cx| Poll::Ready(self.0.poll(cx, HELD, budget))).await.is_ready()
         }
     }
 

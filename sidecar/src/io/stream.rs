@@ -35,6 +35,10 @@ const SETTLED_BYTES: u32 = 32 * 1024;
 /// grows to several MiB with a sender that is read fast at first.
 pub(crate) const RECEIVE_BUFFER: usize = 64 * 1024;
 
+/// Send buffer of every connection, in bytes. The kernel doubles it for its own overhead. Its own limit grows to 4 MiB
+/// with a client that acknowledges fast at first.
+pub(crate) const SEND_BUFFER: usize = 128 * 1024;
+
 /// Silence before a connection is probed, and time between two probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
@@ -75,10 +79,12 @@ impl Stream {
         matches!(self, Self::Tls(stream) if stream.is_lost())
     }
 
-    /// Connects, with a receive buffer of [`RECEIVE_BUFFER`] bytes, which has to be set before.
+    /// Connects, with buffers of [`RECEIVE_BUFFER`] and [`SEND_BUFFER`] bytes, which have to be set before.
     pub(crate) async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
         let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
+        let options = SockRef::from(&socket);
+        options.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        options.set_send_buffer_size(SEND_BUFFER)?;
         socket.connect(to).await
     }
 

@@ -37,7 +37,7 @@ use tokio::time::Instant;
 
 use super::request::Request;
 use super::{Proxy, Timeouts};
-use crate::io::{Conn, Outbox, SETTLE_TIMEOUT, Stall, StallAlarm, Stream};
+use crate::io::{Conn, Outbox, Stall, StallAlarm, Stream, Wait};
 use crate::places::Place;
 use crate::shutdown::Stage;
 use answer::Phase;
@@ -306,27 +306,35 @@ impl<'c> Exchange<'c> {
     /// Nothing moves. That is a poll's normal state; while a body is under way it has a limit.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, Failure>> {
         let sending = self.request_refused.is_none() && !self.is_sent();
-        let answering = !self.to_client.is_empty() || self.phase.is_collecting() || self.half_closed;
+        let answering = self.phase.is_collecting() || self.half_closed;
         let Timeouts { stall, body, .. } = self.proxy.timeouts;
         let budget = &self.proxy.budget;
         // Charged only while bytes wait for a reader: not while more is to come of what is read whole.
         let waits = sending && !self.request.outbox.is_empty();
         let held = if waits { self.request.outbox.held() + self.client.held() } else { 0 };
-        let request = self.request_alarm.poll(cx, sending, held, stall, budget);
-        let is_held = !self.to_client.is_empty();
-        let held = match is_held {
-            true => self.to_client.held() + self.onward.held(),
-            // What the kernel holds is part of every charge.
-            false => usize::from(self.is_settling),
+        let wait = if sending { Wait::Progress { held, limit: stall } } else { Wait::Nothing };
+        let request = self.request_alarm.poll(cx, wait, budget);
+        let wait = if !self.to_client.is_empty() {
+            Wait::Progress { held: self.to_client.held() + self.onward.held(), limit: stall }
+        } else if self.is_settling {
+            Wait::Kernel
+        } else if answering {
+            Wait::Progress { held: 0, limit: stall }
+        } else {
+            Wait::Nothing
         };
-        let limit = if self.is_settling { SETTLE_TIMEOUT } else { stall };
-        let answer = self.answer_alarm.poll(cx, answering || self.is_settling, held, limit, budget);
+        let answer = self.answer_alarm.poll(cx, wait, budget);
         let has_body = self.request_refused.is_none() && !self.request.body.is_complete();
-        if self.body_alarm.poll(cx, has_body, 0, body, budget).is_ready() || self.loses_place(has_body) {
+        let wait = if has_body { Wait::Progress { held: 0, limit: body } } else { Wait::Nothing };
+        if self.body_alarm.poll(cx, wait, budget).is_ready() || self.loses_place(has_body) {
             return Poll::Ready(Err(Failure::BodyTimeout));
         }
         let ahead = if self.request.body.is_complete() { self.client.held() } else { 0 };
-        match self.ahead_alarm.poll(cx, ahead > FREE_AHEAD, ahead, stall, budget) {
+        let wait = match ahead {
+            ..=FREE_AHEAD => Wait::Nothing,
+            held => Wait::Progress { held, limit: stall },
+        };
+        match self.ahead_alarm.poll(cx, wait, budget) {
             Poll::Ready(Stall::NoProgress) => return Poll::Ready(Err(Failure::Flooded)),
             Poll::Ready(Stall::Budget) => return Poll::Ready(Err(Failure::OverBudget)),
             Poll::Pending => {}

@@ -151,7 +151,7 @@ impl Request {
             ends_with_client: is_poll || head.websocket || origin.side == Side::Peer,
             is_safe,
             is_repeatable: is_safe && is_short && head.framing == Framing::Empty,
-            allows_reuse: !head.http_1_0 && !head.expects,
+            allows_reuse: !head.http_1_0 && !head.expects && !head.websocket,
             session,
             max_ahead: limits.bytes,
             way,

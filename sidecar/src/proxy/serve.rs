@@ -14,11 +14,14 @@ use super::pass::{Next, Upgraded, answer};
 use super::refusal::{Asker, Refusal};
 use super::tunnel::Tunnel;
 use super::websocket::WebSocket;
-use crate::io::{Conn, Deadline, Outbox};
+use crate::io::{Conn, Deadline, Outbox, Stall, StallAlarm, Wait};
 use crate::metrics::Counted;
-use crate::origin::Origin;
+use crate::origin::{Origin, Side};
 use crate::places::Place;
 use crate::shutdown::Stage;
+
+/// Most bytes of an incomplete head that are held without a charge. Most heads are shorter, or come at once.
+const FREE_HEAD: usize = 4 * 1024;
 
 /// Reason why no head came.
 enum NoHead {
@@ -46,8 +49,13 @@ pub(super) fn serve(
         .await;
         // Both are kept from request to request: to arm them anew would cost each one more than its parsing.
         let mut closing = pin!(proxy.shutdown.reached(Stage::Closing));
-        // A new connection has no reason to be silent.
-        let mut deadline = Deadline::new(Instant::now() + proxy.timeouts.head);
+        let first = match origin.side {
+            // A new connection has no reason to be silent.
+            Side::Client => proxy.timeouts.head,
+            // Peers make connections before they need them.
+            Side::Peer => proxy.timeouts.idle,
+        };
+        let mut deadline = Deadline::new(Instant::now() + first);
         loop {
             let read = read_head(&proxy, &mut client, (&origin, &place), &mut deadline, closing.as_mut());
             let next = match read.await {
@@ -93,45 +101,83 @@ async fn read_head(
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<usize, NoHead> {
     let limit = proxy.heads.from(origin.side).bytes;
-    let refused = |why: Malformed| NoHead::Refused(Refusal::Malformed(why));
-    let (mut has_begun, mut searched, mut empty_lines) = (false, 0, 0);
-    loop {
-        // RFC 9112 section 2.2: ignore at least one empty line before a request. A second one is refused with the head.
-        if empty_lines == 0 && client.inbox().starts_with(b"\r\n") {
-            client.take(2);
-            (searched, empty_lines) = (0, 1);
-        }
-        if !client.inbox().is_empty() {
-            if let Some(end) = find_head_end(client.inbox(), searched, limit).map_err(refused)? {
-                return Ok(end);
-            }
-            searched = client.inbox().len();
-        }
-        if !has_begun && (searched > 0 || empty_lines > 0) {
-            has_begun = true;
-            place.begin(Instant::now());
-            deadline.set(deadline.at().min(Instant::now() + proxy.timeouts.head));
-        }
-        let read = poll_fn(|cx| {
+    if client.inbox().is_empty() {
+        let begun = poll_fn(|cx| {
             if let Poll::Ready(read) = client.poll_fill(cx, limit) {
-                return Poll::Ready(Some(read));
+                return Poll::Ready(matches!(read, Ok(1..)));
             }
-            let ended = !has_begun && closing.as_mut().poll(cx).is_ready();
-            if place.is_asked() {
-                if client.is_quiet(true) || has_begun {
-                    return Poll::Ready(Some(Ok(0)));
+            if place.is_asked() || deadline.poll(cx).is_ready() {
+                if client.is_quiet(true) {
+                    return Poll::Ready(false);
                 }
                 // A request has come. The runtime has not heard of it yet, and will wake this task.
-                place.wait(Instant::now());
+                let now = Instant::now();
+                place.wait(now);
+                deadline.set(now + proxy.timeouts.head);
+                let _ = deadline.poll(cx);
             }
-            if ended || deadline.poll(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
+            closing.as_mut().poll(cx).map(|()| false)
         });
-        match read.await {
-            Some(Ok(read)) if read > 0 => {}
-            None if has_begun => return Err(NoHead::Refused(Refusal::HeadTimeout)),
-            _ => return Err(NoHead::Quiet),
+        if !begun.await {
+            return Err(NoHead::Quiet);
         }
     }
+    // Most heads come at once.
+    match if starts_with_empty_line(client) { Ok(None) } else { find_head_end(client.inbox(), 0, limit) } {
+        Ok(Some(end)) => Ok(end),
+        Ok(None) => Box::pin(complete_head(proxy, client, place, deadline, limit)).await,
+        Err(why) => Err(NoHead::Refused(Refusal::Malformed(why))),
+    }
+}
+
+/// Waits for the rest of a head of `limit` bytes at most, of which a part has come.
+async fn complete_head(
+    proxy: &Proxy,
+    client: &mut Conn,
+    place: &Place,
+    deadline: &mut Deadline,
+    limit: usize,
+) -> Result<usize, NoHead> {
+    let head_timeout = proxy.timeouts.head;
+    place.begin(Instant::now());
+    deadline.set(deadline.at().min(Instant::now() + head_timeout));
+    let mut alarm = StallAlarm::default();
+    let mut searched = 0;
+    // RFC 9112 section 2.2: ignore at least one empty line before a request. A second one is refused with the head.
+    let mut may_be_empty = true;
+    loop {
+        if may_be_empty && starts_with_empty_line(client) {
+            client.take(2);
+            (searched, may_be_empty) = (0, false);
+        }
+        match find_head_end(client.inbox(), searched, limit) {
+            Ok(Some(end)) => return Ok(end),
+            Ok(None) => searched = client.inbox().len(),
+            Err(why) => return Err(NoHead::Refused(Refusal::Malformed(why))),
+        }
+        let more = poll_fn(|cx| {
+            if let Poll::Ready(read) = client.poll_fill(cx, limit) {
+                return Poll::Ready(if matches!(read, Ok(1..)) { Ok(()) } else { Err(NoHead::Quiet) });
+            }
+            if place.is_asked() {
+                return Poll::Ready(Err(NoHead::Quiet));
+            }
+            let wait = match client.held() {
+                ..=FREE_HEAD => Wait::Nothing,
+                held => Wait::Progress { held, limit: head_timeout },
+            };
+            if alarm.poll(cx, wait, &proxy.budget) == Poll::Ready(Stall::Budget) {
+                return Poll::Ready(Err(NoHead::Refused(Refusal::OverBudget)));
+            }
+            deadline.poll(cx).map(|()| Err(NoHead::Refused(Refusal::HeadTimeout)))
+        });
+        more.await?;
+        alarm.progress();
+    }
+}
+
+fn starts_with_empty_line(client: &Conn) -> bool {
+    client.inbox().starts_with(b"\r\n")
 }
 
 /// Closes so that the client can read what was sent last, unless its place is needed before that.

@@ -25,7 +25,7 @@ use socketio_sidecar_core::websocket::Messages;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::io::{Budget, Conn, Outbox, READ_SIZE, SETTLE_TIMEOUT, Settle, Stall, StallAlarm, Stream};
+use crate::io::{Budget, Conn, Outbox, READ_SIZE, Settle, Stall, StallAlarm, Stream, Wait};
 
 /// Causes for which a tunnel ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,15 +266,15 @@ impl Direction {
         cx: &mut Context<'_>,
     ) -> Poll<Stall> {
         if !self.outbox.is_empty() || self.broken {
-            return self.alarm.poll(cx, true, self.outbox.held(), stall, budget);
+            let held = self.outbox.held();
+            return self.alarm.poll(cx, Wait::Progress { held, limit: stall }, budget);
         }
         let written = self.outbox.written();
         let is_settling = self.settle.poll(written - self.settled, to, cx).is_pending();
         if !is_settling {
             self.settled = written;
         }
-        // What the kernel holds is part of every charge.
-        self.alarm.poll(cx, is_settling, usize::from(is_settling), SETTLE_TIMEOUT, budget)
+        self.alarm.poll(cx, if is_settling { Wait::Kernel } else { Wait::Nothing }, budget)
     }
 }
 

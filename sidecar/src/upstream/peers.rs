@@ -89,6 +89,7 @@ pub(crate) struct Peers {
     port: u16,
     stall: Duration,
     pool: Pool<PodKey>,
+    max_watched: usize,
     /// Pods to which no connection could be made, each until its entry ends.
     lost: Mutex<HashMap<PodKey, (Instant, Lost)>>,
     dials: Dials,
@@ -106,7 +107,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// `port` is the same for all sidecars of a cluster; `stall` is the longest time for which a connection may make no
-    /// progress; `idle` is the most connections that are kept idle.
+    /// progress; `idle` is the most connections that are kept idle, and the most pods that are watched.
     pub(crate) fn new(
         source: Arc<Source>,
         port: u16,
@@ -119,6 +120,7 @@ impl Peers {
             port,
             stall,
             pool: Pool::new(ReuseLimits::trusting(), idle),
+            max_watched: idle,
             lost: Mutex::default(),
             dials: Dials::default(),
             watched: Mutex::default(),

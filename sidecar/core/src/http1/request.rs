@@ -80,7 +80,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
                 _ => {}
             }
         }
-        let is_ambiguous = match (host, Authority::of(target)) {
+        let is_ambiguous = match (host, AbsoluteTarget::of(target)) {
             (Some(host), Some(named)) => !named.is(host),
             (host, _) => host.is_none() && !http_1_0,
         };
@@ -110,19 +110,24 @@ impl<'h, 'b> RequestHead<'h, 'b> {
 /// The first line of a connection on which HTTP/2 is spoken with prior knowledge.
 const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// The authority that a target in absolute form names (RFC 9112 section 3.2.2).
-struct Authority<'t> {
+/// A target in absolute form (RFC 9112 section 3.2.2).
+#[derive(Debug)]
+pub(crate) struct AbsoluteTarget<'t> {
     scheme: &'t str,
     authority: &'t str,
+    /// What follows the authority: empty, or with `/` or `?` at its beginning.
+    pub(crate) path_and_query: &'t str,
 }
 
-impl<'t> Authority<'t> {
-    fn of(target: &'t str) -> Option<Self> {
+impl<'t> AbsoluteTarget<'t> {
+    /// `None` for a target in another form.
+    pub(crate) fn of(target: &'t str) -> Option<Self> {
         if target.starts_with('/') {
             return None;
         }
         let (scheme, rest) = target.split_once("://")?;
-        Some(Self { scheme, authority: &rest[..rest.find(['/', '?']).unwrap_or(rest.len())] })
+        let (authority, path_and_query) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        Some(Self { scheme, authority, path_and_query })
     }
 
     /// True if `Host` has this value. The scheme's default port may be left out (RFC 9110 section 4.2.3).

@@ -171,7 +171,10 @@ impl Exchange<'_> {
                 Phase::Passing(Body::of_answer(head.framing))
             }
         };
-        write_response(self.to_client.buffer(), &head, &hop);
+        // HTTP/1.0 knows no interim answers (RFC 9110 section 15.2).
+        if !(rules.to_http_1_0 && matches!(next, Phase::Head { .. })) {
+            write_response(self.to_client.buffer(), &head, &hop);
+        }
         self.onward.take(end);
         self.phase = next;
         self.pass_inbox()?;

@@ -25,8 +25,6 @@ use super::failure::{Lost, OwnerGone, PeerFailure};
 use super::{Attempt, Peers, lock};
 use crate::io::{PeerConns, WATCH_INTERVAL, tune_watch};
 
-/// Most pods that are watched. Connections with others end when TCP ends them.
-const MAX_WATCHED: usize = 4096;
 /// Time for which bytes from a pod prove that the pod is alive. A byte is noted up to [`WATCH_INTERVAL`] after it came.
 const HEARD_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Silent attempts in a row to make a watch after which a pod counts as vanished. New connections can be lost for a
@@ -47,7 +45,7 @@ enum WatchEnd {
 }
 
 impl Peers {
-    /// Connections to this owner, which is watched from now on.
+    /// Connections to this owner, which is watched from now on. Those with pods beyond the limit end when TCP ends them.
     pub(super) fn watched(self: &Arc<Self>, owner: &Owner) -> Arc<PeerConns> {
         let key = (owner.ip, owner.pod);
         let mut watched = lock(&self.watched);
@@ -55,7 +53,7 @@ impl Peers {
             return conns.clone();
         }
         let conns = Arc::<PeerConns>::default();
-        if watched.len() < MAX_WATCHED {
+        if watched.len() < self.max_watched {
             watched.insert(key, conns.clone());
             tokio::spawn(self.clone().watch(*owner, conns.clone()));
         }
@@ -65,7 +63,7 @@ impl Peers {
     /// Connections from the pod at this address.
     pub(crate) fn accepted(&self, ip: IpAddr) -> Arc<PeerConns> {
         let mut accepted = lock(&self.accepted);
-        if accepted.len() >= MAX_WATCHED && !accepted.contains_key(&ip) {
+        if accepted.len() >= self.max_watched && !accepted.contains_key(&ip) {
             return Arc::default();
         }
         accepted.entry(ip).or_default().clone()
