@@ -90,8 +90,8 @@ pub struct RunArgs {
     admin_listen: Option<SocketAddr>,
 
     /// Most connections for requests that are open from clients, and as many again from peers. At the limit
-    /// the connection that has been idle longest is closed. Memory: 2 KiB per idle connection; up to 250 KiB per
-    /// client that stops reading (200 KiB of it in the kernel). --max-buffered limits the sum of the latter.
+    /// the connection that has been idle longest is closed. Memory: 2 KiB per idle connection; up to 300 KiB per
+    /// client that stops reading (256 KiB of it in the kernel). --max-buffered limits the sum of the latter.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096,
           value_parser = number(1..=1_000_000_u32))]
     max_connections: u32,

@@ -91,8 +91,8 @@ fn run(options: &Options) -> Result<bool> {
         say(format_args!("[{}/{}] {}: {}", number + 1, attacks.len(), attack.name, attack.what));
         let row = measure::measure(&network, &sidecar, attack, length, !options.no_control)?;
         say(format_args!("  {}", report::line(&row)));
-        for end in &row.with.sessions.ends {
-            say(format_args!("  lost: {end}"));
+        for report in &row.with.sessions.reports {
+            say(format_args!("  {report}"));
         }
         rows.push(row);
     }

@@ -45,8 +45,8 @@ pub(crate) struct World {
 pub(crate) struct Sessions {
     /// Sessions that ended though their clients wanted them.
     pub lost: u64,
-    /// The clients' reports of the ends, in JSON.
-    pub ends: Vec<String>,
+    /// What clients and sidecars say of sessions that were lost.
+    pub reports: Vec<String>,
     /// Messages that were sent and answered.
     pub answered: u64,
 }
@@ -132,12 +132,23 @@ impl World {
         let count = |name: &str| line["summary"][name].as_u64();
         let summary = count("disconnects").zip(count("connect_errors")).zip(count("acked"));
         let ((lost, refused), answered) = summary.with_context(|| format!("no summary: {last}"))?;
-        let is_end = |line: &&str| {
-            line.contains("\"event\":\"disconnect\"") || line.contains("\"event\":\"connect_error\"")
-        };
-        let ends = printed.lines().filter(is_end).map(str::to_owned).collect();
-        Ok(Sessions { lost: lost + refused, ends, answered })
+        let lost = lost + refused;
+        let mut reports = Vec::new();
+        if lost > 0 {
+            reports
+                .extend(lines_with(&printed, &["\"event\":\"disconnect\"", "\"event\":\"connect_error\""]));
+            for sidecar in self.sidecars {
+                reports.extend(lines_with(&sidecar.end(Signal::KILL, SETTLE)?, &[" WARN ", "broke"]));
+            }
+        }
+        Ok(Sessions { lost, reports, answered })
     }
+}
+
+/// Lines of `text` that have one of `parts`, as many as a person reads.
+fn lines_with(text: &str, parts: &[&str]) -> Vec<String> {
+    let lines = text.lines().filter(|line| parts.iter().any(|part| line.contains(part)));
+    lines.take(20).map(str::to_owned).collect()
 }
 
 /// Honest requests: on a kept connection, on a new one each time, and to a session of the other pod.

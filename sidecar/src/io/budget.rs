@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge};
 
+use super::{RECEIVE_BUFFER, SEND_BUFFER};
+
 /// Memory of the kernel for a connection under backpressure, in bytes: what waits in its socket buffers, towards
-/// the reader and from the sender. Measured: 194 KiB.
-const KERNEL_BYTES: usize = 208 * 1024;
+/// the reader and from the sender. Both are bounded at 128 KiB, the kernel's overhead included.
+pub(super) const KERNEL_BYTES: usize = 2 * (SEND_BUFFER + RECEIVE_BUFFER);
 
 /// Patience above half of the budget, and above three quarters of it.
 const HALF: Patience = Patience { progress: Duration::from_secs(5), drain: Duration::from_secs(30) };

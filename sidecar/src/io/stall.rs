@@ -113,12 +113,15 @@ impl Armed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::budget::KERNEL_BYTES;
     use crate::io::budget::tests::budget;
     use prometheus::{IntCounter, IntGauge};
     use std::future::poll_fn;
 
     const LIMIT: Duration = Duration::from_secs(60);
     const SECOND: Duration = Duration::from_secs(1);
+    /// Bytes that a connection is charged which holds one.
+    const ONE: usize = KERNEL_BYTES + 1;
     const HELD: Wait = Wait::Progress { held: 1, limit: LIMIT };
 
     fn calm() -> Budget {
@@ -162,8 +165,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pressure_shortens_the_wait_and_ends_those_that_only_trickle() {
-        // One connection is charged 208 KiB and one byte.
-        let (calm, half, most) = (calm(), budget(320_000), budget(240_000));
+        // One connection is two thirds of the first budget, and nine tenths of the second.
+        let (calm, half, most) = (calm(), budget(ONE / 2 * 3), budget(ONE / 9 * 10));
         assert_eq!(comes_after(&calm, HELD, false).await, 60);
         assert_eq!(comes_after(&half, HELD, false).await, 5);
         assert_eq!(comes_after(&most, HELD, false).await, 1);
@@ -179,7 +182,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_quarter_beyond_the_budget_nothing_more_is_held() {
         // Two connections are more than the budget, three more than its bound.
-        let budget = budget(400_000);
+        let budget = budget(ONE / 10 * 19);
         let mut alarms = [const { StallAlarm(None) }; 5];
         let held = [1, 1, 100_000, 1, 0];
         // The last one holds nothing, and waits as ever.
@@ -192,14 +195,15 @@ mod tests {
         }
     }
 
-    /// Bytes that one [`Holder`] is charged.
-    const ONE: i64 = 208 * 1024 + 1;
-
     /// A budget for 100 holders, and its gauge.
     fn room_for_a_hundred() -> (Budget, IntGauge) {
         let gauge = IntGauge::new("held", "held").unwrap();
-        let limit = usize::try_from(100 * ONE).unwrap();
-        (Budget::new(limit, gauge.clone(), IntCounter::new("ended", "ended").unwrap()), gauge)
+        (Budget::new(100 * ONE, gauge.clone(), IntCounter::new("ended", "ended").unwrap()), gauge)
+    }
+
+    /// Number of connections whose charges the gauge shows.
+    fn connections(gauge: &IntGauge) -> usize {
+        usize::try_from(gauge.get()).unwrap() / ONE
     }
 
     /// A connection that holds bytes, takes some of them all the time, and has begun then.
@@ -238,7 +242,7 @@ mod tests {
             for holder in &mut honest {
                 assert!(!holder.comes(&budget).await, "after {:?}", holder.1.elapsed());
             }
-            most = most.max(gauge.get() / ONE);
+            most = most.max(connections(&gauge));
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         assert!((101..=125).contains(&most), "{most}");
@@ -255,7 +259,7 @@ mod tests {
                 if !holder.comes(&budget).await {
                     left.push(holder);
                 }
-                assert!(gauge.get() <= 126 * ONE, "{}", gauge.get() / ONE);
+                assert!(connections(&gauge) <= 126, "{}", gauge.get());
             }
             holders = left;
             tokio::time::advance(Duration::from_millis(100)).await;

@@ -37,7 +37,7 @@ pub(crate) const RECEIVE_BUFFER: usize = 64 * 1024;
 
 /// Send buffer of every connection, in bytes. The kernel doubles it for its own overhead. Its own limit grows to 4 MiB
 /// with a client that acknowledges fast at first.
-pub(crate) const SEND_BUFFER: usize = 128 * 1024;
+pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 
 /// Silence before a connection is probed, and time between two probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);

@@ -14,8 +14,9 @@ use super::pool::Pool;
 use crate::io::{Conn, Stream, tune};
 use crate::metrics::Metrics;
 
-/// Longest wait for the application to accept: it is in the same network namespace.
-const CONNECT: Duration = Duration::from_secs(5);
+/// Longest wait for the application to accept. It is in the same network namespace and answers at once, except while
+/// its queue of connections is full: then the kernel tries again after 1, 3, 7 and 15 s. Clients wait for so long too.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time for which a connection is kept when the application announces none and is trusted: less than the 2 s of
 /// gunicorn, the shortest default known.
 const KEEP_UNSAID: Duration = Duration::from_millis(1500);
@@ -85,9 +86,9 @@ impl App {
     /// A new connection.
     ///
     /// # Errors
-    /// The kernel's, or [`io::ErrorKind::TimedOut`] after 5 s. Nothing was sent.
+    /// The kernel's, or [`io::ErrorKind::TimedOut`] after [`CONNECT_TIMEOUT`]. Nothing was sent.
     pub(crate) async fn connect(&self) -> io::Result<UpstreamConn> {
-        let stream = timeout(CONNECT, Stream::connect(self.address)).await??;
+        let stream = timeout(CONNECT_TIMEOUT, Stream::connect(self.address)).await??;
         tune(&stream, self.stall)?;
         Ok(UpstreamConn::new(Conn::new(Stream::Tcp(stream))))
     }
