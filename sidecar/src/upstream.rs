@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::io::Conn;
 
 pub(crate) use app::{App, AppKeepAlive};
-pub(crate) use peers::{OwnerGone, PeerFailure, Peers};
+pub(crate) use peers::{HANDSHAKE_TIMEOUT, OwnerGone, PeerFailure, Peers};
 
 /// A connection onward, and its past.
 #[derive(Debug)]

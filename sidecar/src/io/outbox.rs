@@ -15,7 +15,6 @@ pub(crate) struct Outbox {
     bytes: Vec<u8>,
     at: usize,
     unflushed: bool,
-    attempted: bool,
     written: u64,
     /// Bytes that were written stay, to be written again.
     retained: bool,
@@ -37,12 +36,10 @@ impl Outbox {
         self.bytes.capacity() + usize::from(self.unflushed)
     }
 
-    /// False while provably nothing was sent. A TLS stream that fails may have sent a record before.
+    /// False where provably nothing was sent though writing to `stream` has failed. A TLS stream may have sent a record
+    /// before it failed.
     pub(crate) fn may_have_sent(&self, stream: &Stream) -> bool {
-        match stream {
-            Stream::Tcp(_) => self.written > 0,
-            Stream::Tls(_) => self.attempted,
-        }
+        self.written > 0 || matches!(stream, Stream::Tls(_))
     }
 
     /// Returns the number of bytes that the stream has taken so far.
@@ -93,7 +90,6 @@ impl Outbox {
             self.push(bytes);
             return Ok(());
         }
-        self.attempted = true;
         let taken = match Pin::new(&mut *stream).poll_write(cx, bytes) {
             Poll::Ready(taken) => taken?,
             Poll::Pending => 0,
@@ -112,7 +108,6 @@ impl Outbox {
     /// The stream's; it is then of no further use.
     pub(crate) fn poll_drain(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.at < self.bytes.len() {
-            self.attempted = true;
             let taken = ready!(Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.at..]))?;
             if taken == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));

@@ -36,9 +36,7 @@ use crate::settings::WATCH_PROTOCOL;
 use crate::shutdown::Stage;
 use crate::sources::{Sources, Ticket};
 use crate::throttle::Throttle;
-
-/// Longest wait for a peer's TLS handshake, and for its place.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::upstream::HANDSHAKE_TIMEOUT;
 
 /// The limits of all connections.
 #[derive(Debug)]

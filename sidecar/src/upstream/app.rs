@@ -27,7 +27,7 @@ const KEEP_MARGIN: Duration = Duration::from_secs(1);
 /// Longest time for which a connection is kept, whatever the application announces.
 const MAX_KEEP: Duration = Duration::from_secs(60);
 /// Interval between looks at connections that have yet to prove something.
-const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Early closes without any proof after which the log says that no connection is used again.
 const EARLY_CLOSES_TO_TELL: u64 = 8;
 
@@ -139,7 +139,7 @@ impl App {
         loop {
             self.pool.rests().await;
             while {
-                sleep(WATCH_INTERVAL).await;
+                sleep(LOOK_INTERVAL).await;
                 self.look_through() > 0
             } {}
         }

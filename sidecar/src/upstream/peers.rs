@@ -49,8 +49,8 @@ pub(crate) use failure::{OwnerGone, PeerFailure};
 /// Longest wait for a TCP connection. Lost SYNs are repeated after 1 s, so that two of them have had
 /// time to be answered; and it is well within an Engine.IO pingTimeout (20 s).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest wait for the TLS handshake on it.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for the TLS handshake on it, on either side.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time until a pod that is alive counts as busy; one attempt that is under way then goes on.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(6);
 /// Longest wait of a request for a connection: for its turn to dial, and for all attempts. It is the time of a lonely
