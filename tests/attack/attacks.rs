@@ -58,8 +58,11 @@ pub(crate) struct Attack {
 }
 
 /// All attacks.
-pub(crate) const ATTACKS: [Attack; 17] = [
+pub(crate) const ATTACKS: [Attack; 18] = [
     new("slow heads", "3,000 connections send a head, one byte a second", |t| Box::pin(slow::heads(t))),
+    new("incomplete heads", "4,096 connections send 30 KB of a head, and not its end", |t| {
+        Box::pin(slow::incomplete_heads(t))
+    }),
     new("slow bodies", "1,000 connections send a body, one byte a second", |t| Box::pin(slow::bodies(t))),
     new("slow readers", "4,096 connections with a window of 2 KiB ask for 308 KB and read nothing", |t| {
         Box::pin(slow::readers(t))

@@ -140,3 +140,18 @@ fn time(time: Option<Duration>) -> String {
 fn bytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::attacks::ATTACKS;
+    use support::harness::repository;
+
+    #[test]
+    fn the_page_in_the_docs_has_every_attack() {
+        let page = std::fs::read_to_string(repository().join("docs/attacks.md")).unwrap();
+        for attack in ATTACKS {
+            let row = format!("\n| {} | {} | ", attack.name, attack.what);
+            assert!(page.contains(&row), "no row {row:?}; run `make attacks`");
+        }
+    }
+}

@@ -27,6 +27,15 @@ pub(super) async fn heads(target: Target) -> String {
     tally.await.held()
 }
 
+pub(super) async fn incomplete_heads(target: Target) -> String {
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(30_000));
+    let tally = hold(target, target.door, 4096, None, async move |mut stream: TcpStream, _: &Tally| {
+        stream.write_all(head.as_bytes()).await?;
+        read_on(&mut stream).await
+    });
+    tally.await.held()
+}
+
 pub(super) async fn bodies(target: Target) -> String {
     let tally = hold(target, target.door, 1000, None, async |stream: TcpStream, _: &Tally| {
         trickle(stream, "POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n").await
