@@ -95,18 +95,22 @@ async fn clients_that_do_not_read_end_when_the_budget_runs_short_and_others_are_
 async fn heads_that_stay_incomplete_share_the_budget_and_others_are_served() {
     let (config, place) = (Config::new("enforce").await, Place::new());
     let _app = Recorder::start(place.app(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let sidecar = Sidecar::start_with(&config, &place, &["--max-buffered", "4"]).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--max-buffered", "1"]).await;
+    let before = sidecar.resident();
     let started = Instant::now();
     let mut incomplete = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..400 {
         let mut client = Wire::connect(place.clients()).await;
         client.send(format!("GET /x HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(30_000))).await;
         incomplete.push(client);
     }
     let held = async || sidecar.metric("buffered_bytes", &[]).await;
     let refused = async || sidecar.metric("failures_total", &["cause=\"budget\""]).await;
-    eventually("heads are refused", async || refused().await > 10).await;
-    eventually("half of the budget is left", async || held().await <= 2 << 20).await;
+    eventually("all but a few heads are refused", async || refused().await > 350).await;
+    // Those that were refused have not closed yet.
+    let grown = sidecar.resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "400 heads of 30 KB take {grown} bytes");
+    eventually("half of the budget is left", async || held().await <= 512 << 10).await;
     assert!(
         started.elapsed() < Duration::from_secs(14),
         "the head timeout ends none: {:?}",
@@ -117,6 +121,28 @@ async fn heads_that_stay_incomplete_share_the_budget_and_others_are_served() {
     assert_eq!(client.answer().await.text(), "ok");
     drop(incomplete);
     eventually("nothing is held", async || held().await == 0).await;
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_a_connection_share_the_budget() {
+    let (config, place) = (Config::new("enforce").await, Place::new());
+    // An application that accepts nothing. Its queue has room for one connection.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(place.app()).unwrap();
+    let app = socket.listen(0).unwrap();
+    let _first = Wire::connect(place.app()).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--max-buffered", "4"]).await;
+    let mut waiting = Vec::new();
+    for _ in 0..40 {
+        let mut client = Wire::connect(place.clients()).await;
+        client.send(format!("GET /x HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(30_000))).await;
+        waiting.push(client);
+    }
+    let refused = async || sidecar.metric("failures_total", &["cause=\"budget\""]).await;
+    eventually("the budget ends some of them", async || refused().await > 10).await;
+    assert_eq!(waiting.remove(39).answer().await.status, 503);
+    drop((waiting, app));
+    eventually("nothing is held", async || sidecar.metric("buffered_bytes", &[]).await == 0).await;
 }
 
 /// A client with a small receive buffer.

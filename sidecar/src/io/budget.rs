@@ -114,9 +114,8 @@ impl Charge {
         self.bytes == 0
     }
 
-    /// Charges for `held` bytes in place of what was charged before.
-    pub(super) fn set(&mut self, held: usize) {
-        let bytes = if held == 0 { 0 } else { held + KERNEL_BYTES };
+    /// Charges for so many bytes in place of those that were charged before.
+    pub(super) fn set(&mut self, bytes: usize) {
         if bytes != self.bytes {
             self.budget.adjust(self.bytes, bytes);
             self.bytes = bytes;
@@ -147,7 +146,7 @@ pub(crate) mod tests {
         let mut charges = Vec::new();
         for count in 1..=11 {
             let mut charge = Charge::none(&budget);
-            charge.set(1);
+            charge.set(KERNEL_BYTES + 1);
             charges.push(charge);
             let expected = match count {
                 ..=4 => calm,

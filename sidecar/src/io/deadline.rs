@@ -17,10 +17,6 @@ impl Deadline {
         Self { at, timer: Box::pin(sleep_until(at)) }
     }
 
-    pub(crate) fn at(&self) -> Instant {
-        self.at
-    }
-
     pub(crate) fn set(&mut self, at: Instant) {
         self.at = at;
         if at < self.timer.deadline() {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 
-use super::Stream;
+use super::{READ_SIZE, Stream};
 
 /// Bytes on their way into a stream. Dropping it loses them: only a connection that is given up may
 /// have its outbox dropped.
@@ -14,6 +14,7 @@ use super::Stream;
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     at: usize,
+    /// A TLS stream may hold a record back.
     unflushed: bool,
     written: u64,
     /// Bytes that were written stay, to be written again.
@@ -31,9 +32,9 @@ impl Outbox {
         self.at == self.bytes.len() && !self.unflushed
     }
 
-    /// Bytes of memory that are held. Those that a TLS stream holds back are part of every charge, and count as one.
+    /// Bytes of memory that are held. What a TLS stream holds back counts as one read.
     pub(crate) fn held(&self) -> usize {
-        self.bytes.capacity() + usize::from(self.unflushed)
+        self.bytes.capacity() + if self.unflushed { READ_SIZE } else { 0 }
     }
 
     /// False where provably nothing was sent though writing to `stream` has failed. A TLS stream may have sent a record
@@ -94,7 +95,7 @@ impl Outbox {
             Poll::Ready(taken) => taken?,
             Poll::Pending => 0,
         };
-        self.note(taken);
+        self.note(taken, stream);
         self.push(&bytes[taken..]);
         if taken == bytes.len() {
             let _ = self.poll_flush(stream, cx)?;
@@ -113,7 +114,7 @@ impl Outbox {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.at += taken;
-            self.note(taken);
+            self.note(taken, stream);
         }
         if !self.retained {
             // Freed, not kept: idle connections hold no memory.
@@ -131,9 +132,8 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
-    fn note(&mut self, taken: usize) {
+    fn note(&mut self, taken: usize, stream: &Stream) {
         self.written += taken as u64;
-        // A TLS stream may hold a record back.
-        self.unflushed |= taken > 0;
+        self.unflushed |= taken > 0 && matches!(stream, Stream::Tls(_));
     }
 }

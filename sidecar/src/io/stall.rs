@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Deadline;
-use super::budget::{Budget, Charge};
+use super::budget::{Budget, Charge, KERNEL_BYTES};
 use super::settle::SETTLE_TIMEOUT;
 
 /// What a direction of a connection waits for.
@@ -14,8 +14,11 @@ use super::settle::SETTLE_TIMEOUT;
 pub(crate) enum Wait {
     /// Nothing is under way.
     Nothing,
-    /// Something is under way, and should move within `limit`. So many bytes are `held` for a reader meanwhile.
+    /// Something is under way, and should move within `limit`. So many bytes are `held` for a reader meanwhile, and the
+    /// kernel may hold more.
     Progress { held: usize, limit: Duration },
+    /// The same, where the kernel holds nothing: all that came was read.
+    Here { held: usize, limit: Duration },
     /// The kernel holds all that was written, and does not say when it sends a part of it.
     Kernel,
 }
@@ -55,21 +58,22 @@ impl StallAlarm {
     /// Ready when something has been under way for too long without any progress, or when the budget no longer
     /// has room for what waits for a reader.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, wait: Wait, budget: &Budget) -> Poll<Stall> {
-        let (held, limit, shows_progress) = match wait {
+        let (charged, limit, shows_progress) = match wait {
             Wait::Nothing => {
                 self.0 = None;
                 return Poll::Pending;
             }
-            Wait::Progress { held, limit } => (held, limit, true),
-            // What the kernel holds is part of every charge.
-            Wait::Kernel => (1, SETTLE_TIMEOUT, false),
+            Wait::Progress { held: 0, limit } => (0, limit, true),
+            Wait::Progress { held, limit } => (held + KERNEL_BYTES, limit, true),
+            Wait::Here { held, limit } => (held, limit, true),
+            Wait::Kernel => (KERNEL_BYTES, SETTLE_TIMEOUT, false),
         };
         let armed = self.0.get_or_insert_with(|| {
             let now = Instant::now();
             let (charge, deadline) = (Charge::none(budget), Deadline::new(now + limit));
             Box::new(Armed { progressed: now, holding: now, looked: now, charge, deadline })
         });
-        if held > 0 && armed.charge.is_none() {
+        if charged > 0 && armed.charge.is_none() {
             if budget.is_at_bound() {
                 budget.count_ended();
                 return Poll::Ready(Stall::Budget);
@@ -77,7 +81,7 @@ impl StallAlarm {
             armed.holding = Instant::now();
             armed.looked = armed.holding;
         }
-        armed.charge.set(held);
+        armed.charge.set(charged);
         armed.deadline.set(armed.next_look(limit, budget));
         while armed.deadline.poll(cx).is_ready() {
             let now = Instant::now();
@@ -113,7 +117,6 @@ impl Armed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::budget::KERNEL_BYTES;
     use crate::io::budget::tests::budget;
     use prometheus::{IntCounter, IntGauge};
     use std::future::poll_fn;

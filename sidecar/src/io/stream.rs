@@ -145,9 +145,10 @@ impl Stream {
         }
     }
 
-    /// Closes in a way that lets the other side read what was sent last: says that no more will come,
-    /// and throws away what still arrives, for a bounded time. Closing with unread bytes would reset
-    /// the connection and could take the answer along (RFC 9112 section 9.6).
+    /// Lets the other side read what was sent last: says that no more will come, and throws away what still arrives, for a
+    /// bounded time. Closing with unread bytes would reset the connection and could take the answer along (RFC 9112 section
+    /// 9.6). What the other side has not acknowledged then is dropped: the kernel would hold it for more than a minute, and
+    /// nobody would count it.
     pub(crate) async fn linger(mut self) {
         let discard = async {
             self.shutdown().await?;
@@ -163,6 +164,11 @@ impl Stream {
         };
         // It is closed either way.
         let _ = timeout(LINGER, discard).await;
+        // The kernel's smallest: it has room only while hardly anything waits.
+        let _ = SockRef::from(self.tcp()).set_send_buffer_size(0);
+        if is_full(self.tcp()) {
+            self.abort();
+        }
     }
 }
 

@@ -332,7 +332,7 @@ impl<'c> Exchange<'c> {
         let ahead = if self.request.body.is_complete() { self.client.held() } else { 0 };
         let wait = match ahead {
             ..=FREE_AHEAD => Wait::Nothing,
-            held => Wait::Progress { held, limit: stall },
+            held => Wait::Here { held, limit: stall },
         };
         match self.ahead_alarm.poll(cx, wait, budget) {
             Poll::Ready(Stall::NoProgress) => return Poll::Ready(Err(Failure::Flooded)),

@@ -140,7 +140,12 @@ async fn pass(
             fresh = true;
             continue;
         }
-        return match explain(proxy, way, &failure, onward.conn.stream.is_lost()) {
+        let explained = explain(proxy, way, &failure, onward.conn.stream.is_lost());
+        if !request.outbox.is_empty() {
+            // The kernel would hold for the other side what it does not read.
+            onward.conn.stream.abort();
+        }
+        return match explained {
             Some(refusal) if to_client.written() == 0 => Err(refusal),
             Some(refusal) => {
                 // Too late for a refusal.

@@ -1,6 +1,7 @@
 //! The way onward: which connection a request takes.
 //!
 //! # Invariants
+//! - A request that holds much while it waits for a connection is charged to the budget.
 //! - A request whose client has gone waits for no connection: clients that go at once must not keep others waiting for
 //!   their turn.
 
@@ -17,13 +18,16 @@ use super::Proxy;
 use super::exchange::{FREE_AHEAD, Failure};
 use super::refusal::Refusal;
 use super::request::Request;
-use crate::io::Conn;
+use crate::io::{Conn, StallAlarm, Wait};
 use crate::settings::Applied;
 use crate::upstream::{OwnerGone, PeerFailure, UpstreamConn, is_own_shortage};
 
 /// For how long an idle connection to the application serves requests that can't be lost: long enough for the exchanges
 /// of one client, too short for the other side to be about to close it.
 const JUST_USED: Duration = Duration::from_secs(1);
+
+/// Longer than any wait for a connection.
+const CONNECTING: Duration = Duration::from_secs(60);
 
 /// Destination of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub(super) enum NoWay {
     OwnerGone(OwnerGone),
     /// The request cannot be served.
     Refused(Refusal, io::Error),
-    /// The client has gone, or its request is malformed.
+    /// The client has gone, its request is malformed, or the budget has no room for it.
     Client(Failure),
 }
 
@@ -76,9 +80,20 @@ impl Proxy {
         }
         // Boxed, since most requests need no room for it.
         Box::pin(async {
+            let mut alarm = StallAlarm::default();
+            let client_ended = poll_fn(|cx| {
+                if let Poll::Ready(failure) = poll_ended(client, request, cx) {
+                    return Poll::Ready(failure);
+                }
+                let wait = match request.outbox.held() + client.held() {
+                    ..=FREE_AHEAD => Wait::Nothing,
+                    held => Wait::Progress { held, limit: CONNECTING },
+                };
+                alarm.poll(cx, wait, &self.budget).map(|_| Failure::OverBudget)
+            });
             tokio::select! {
                 biased;
-                failure = poll_fn(|cx| poll_ended(client, request, cx)) => Err(NoWay::Client(failure)),
+                failure = client_ended => Err(NoWay::Client(failure)),
                 connected = self.connect_anew(way, applied) => connected,
             }
         })

@@ -14,7 +14,7 @@ use super::pass::{Next, Upgraded, answer};
 use super::refusal::{Asker, Refusal};
 use super::tunnel::Tunnel;
 use super::websocket::WebSocket;
-use crate::io::{Conn, Deadline, Outbox, Stall, StallAlarm, Wait};
+use crate::io::{Conn, Deadline, Outbox, Stall, StallAlarm, Stream, Wait};
 use crate::metrics::Counted;
 use crate::origin::{Origin, Side};
 use crate::places::Place;
@@ -71,7 +71,7 @@ pub(super) fn serve(
                     place.wait(since);
                     deadline.set(since + proxy.timeouts.idle);
                 }
-                Next::Close => return Box::pin(linger(client, &place)).await,
+                Next::Close => return Box::pin(linger(client.into_parts().0, &place)).await,
                 Next::Abort => return client.stream.abort(),
                 Next::Tunnel(tunnel) => {
                     let Upgraded { onward, messages, way, session, permit, ticket } = *tunnel;
@@ -140,7 +140,7 @@ async fn complete_head(
 ) -> Result<usize, NoHead> {
     let head_timeout = proxy.timeouts.head;
     place.begin(Instant::now());
-    deadline.set(deadline.at().min(Instant::now() + head_timeout));
+    deadline.set(Instant::now() + head_timeout);
     let mut alarm = StallAlarm::default();
     let mut searched = 0;
     // RFC 9112 section 2.2: ignore at least one empty line before a request. A second one is refused with the head.
@@ -164,7 +164,7 @@ async fn complete_head(
             }
             let wait = match client.held() {
                 ..=FREE_HEAD => Wait::Nothing,
-                held => Wait::Progress { held, limit: head_timeout },
+                held => Wait::Here { held, limit: head_timeout },
             };
             if alarm.poll(cx, wait, &proxy.budget) == Poll::Ready(Stall::Budget) {
                 return Poll::Ready(Err(NoHead::Refused(Refusal::OverBudget)));
@@ -181,11 +181,11 @@ fn starts_with_empty_line(client: &Conn) -> bool {
 }
 
 /// Closes so that the client can read what was sent last, unless its place is needed before that.
-async fn linger(client: Conn, place: &Place) {
+async fn linger(client: Stream, place: &Place) {
     place.wait(Instant::now());
     tokio::select! {
         biased;
-        () = client.stream.linger() => {}
+        () = client.linger() => {}
         () = place.asked() => {}
     }
 }
@@ -193,11 +193,13 @@ async fn linger(client: Conn, place: &Place) {
 /// Answers in place of the application, and closes.
 async fn refuse(
     proxy: &Proxy,
-    mut client: Conn,
+    client: Conn,
     (origin, place): (&Origin, &Place),
     refusal: Refusal,
     asker: &Asker,
 ) {
+    // What was read takes no memory while the client reads the refusal.
+    let (mut client, _) = client.into_parts();
     proxy.metrics.count_failure(refusal.cause());
     if let Refusal::Malformed(why) = refusal {
         let (peer, from) = (origin.peer, origin.side.label());
@@ -208,7 +210,7 @@ async fn refuse(
         tracing::debug!(%peer, from, %why, "refused a request");
     }
     let mut outbox = Outbox::of(refusal.render(asker).into_bytes());
-    let sent = poll_fn(|cx| outbox.poll_drain(&mut client.stream, cx));
+    let sent = poll_fn(|cx| outbox.poll_drain(&mut client, cx));
     if let Ok(Ok(())) = tokio::time::timeout(proxy.timeouts.head, sent).await
         && !place.is_asked()
     {

@@ -148,16 +148,26 @@ impl Tunnel {
         self.down.outbox.written()
     }
 
-    /// Closes both connections, after `end`.
+    /// Closes both connections, after `end`. A client that has not taken what the kernel holds for it is waited for only
+    /// while it can be told something, and is reset then: the kernel would hold the bytes on, and nobody would count them.
     pub(super) async fn close(self, end: End) {
-        let Self { client, onward, .. } = self;
+        let Self { client, onward, mut down, stall, budget, .. } = self;
         if end == End::Stalled {
             client.abort();
             onward.abort();
             return;
         }
         drop(onward);
-        if matches!(end, End::Onward | End::Closed) {
+        let is_told = matches!(end, End::Onward | End::Closed);
+        let taken = poll_fn(|cx| match down.poll_stalled(&client, stall, &budget, cx) {
+            Poll::Ready(_) => Poll::Ready(false),
+            Poll::Pending if down.is_taken() => Poll::Ready(true),
+            Poll::Pending if is_told => Poll::Pending,
+            Poll::Pending => Poll::Ready(false),
+        });
+        if !timeout(stall, taken).await.unwrap_or(false) {
+            client.abort();
+        } else if is_told {
             // What the client was told last must not be lost to a reset.
             client.linger().await;
         }
@@ -217,6 +227,11 @@ impl Direction {
     /// Everything that came was delivered, and no more will come.
     fn is_over(&self) -> bool {
         self.ended && !self.broken && self.outbox.is_empty()
+    }
+
+    /// The other side, or its kernel, has taken most of what was written, and nothing is left to write.
+    fn is_taken(&self) -> bool {
+        self.outbox.is_empty() && self.settled == self.outbox.written()
     }
 
     /// Passes what there is, as much of it as `tell` says, until it waits for either side. A side that

@@ -15,7 +15,8 @@ use crate::io::{Conn, Stream, tune};
 use crate::metrics::Metrics;
 
 /// Longest wait for the application to accept. It is in the same network namespace and answers at once, except while
-/// its queue of connections is full: then the kernel tries again after 1, 3, 7 and 15 s. Clients wait for so long too.
+/// its queue of connections is full: then the kernel tries again several times, the last time after 15 s (after 19 s since
+/// Linux 6.5).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time for which a connection is kept when the application announces none and is trusted: less than the 2 s of
 /// gunicorn, the shortest default known.

@@ -106,12 +106,12 @@ impl Ground {
     }
 
     /// The numbers of WebSockets that `subject` can have at once, ascending. A sidecar fits its limits to the
-    /// descriptors (`sidecar/src/limits.rs`): some 600 and an eighth of the rest, but no more than 2,048, are kept
-    /// back, and a connection takes two. Clients get three quarters of what is left and peers one, and half of
+    /// descriptors (`sidecar/src/limits.rs`): some 600 and three sixteenths of the rest, but no more than 3,072, are
+    /// kept back, and a connection takes two. Clients get three quarters of what is left and peers one, and half of
     /// each is left to requests. A forwarded WebSocket comes from a peer.
     pub(crate) fn websockets(&self, subject: Subject) -> Vec<usize> {
         let rest = self.descriptors.saturating_sub(600);
-        let from_peers = ((rest - (rest / 8).min(2_048)) / 2 / 4 / 2).max(1);
+        let from_peers = ((rest - (rest / 16 * 3).min(3_072)) / 2 / 4 / 2).max(1);
         match subject {
             Subject::Forwarded => vec![from_peers],
             _ => vec![from_peers, 3 * from_peers],

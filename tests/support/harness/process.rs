@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{WAIT, eventually};
@@ -16,6 +17,8 @@ pub struct Process {
     name: String,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    /// They read what the program prints.
+    readers: [JoinHandle<()>; 2],
 }
 
 impl Process {
@@ -25,9 +28,11 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
-        tokio::spawn(keep(child.stdout.take().expect("piped"), lines.clone()));
-        tokio::spawn(keep(child.stderr.take().expect("piped"), lines.clone()));
-        Self { name: name.to_owned(), child, lines }
+        let readers = [
+            tokio::spawn(keep(child.stdout.take().expect("piped"), lines.clone())),
+            tokio::spawn(keep(child.stderr.take().expect("piped"), lines.clone())),
+        ];
+        Self { name: name.to_owned(), child, lines, readers }
     }
 
     /// All it has printed so far, on standard output and error.
@@ -47,9 +52,11 @@ impl Process {
         let mut found = None;
         let waited = timeout(WAIT, async {
             loop {
-                let ended = self.child.try_wait().expect("a child can be waited for");
+                // In this order: its last lines may not have been read yet when it has ended.
+                let ended = self.child.try_wait().expect("a child can be waited for").is_some();
+                let is_all = ended && self.readers.iter().all(JoinHandle::is_finished);
                 found = self.lines().into_iter().find(|line| line.contains(text));
-                if found.is_some() || ended.is_some() {
+                if found.is_some() || is_all {
                     break;
                 }
                 tokio::time::sleep(super::LOOK).await;

@@ -3,7 +3,7 @@ use crate::io::Stream;
 use crate::io::tests::budget;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 const STALL: Duration = Duration::from_secs(60);
@@ -68,6 +68,29 @@ async fn a_side_that_does_not_read_ends_the_tunnel() {
     flood.abort();
     // A connection closed without a reset would keep its bytes in the kernel until they are read.
     tunnel.close(end).await;
+    let ended = silent.read_to_end(&mut Vec::new()).await;
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_client_that_ends_the_tunnel_and_has_not_read_is_reset() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let ours = Stream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let mut silent = listener.accept().await.unwrap().0;
+    let (onward, mut app) = pair().await;
+    let client = Conn::new(Stream::Tcp(ours));
+    let mut tunnel = Tunnel::new(client, onward, Messages::default(), STALL, budget(1 << 30));
+    let message = [&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xEA, 0x60][..], &[b'x'; 60_000]].concat();
+    app.write_all(&message).await.unwrap();
+    // The tunnel passes all of it to the kernel.
+    assert!(timeout(Duration::from_millis(200), tunnel.run()).await.is_err());
+    silent.shutdown().await.unwrap();
+    let end = tunnel.run().await;
+    assert_eq!(end, End::Client);
+    timeout(Duration::from_secs(5), tunnel.close(end)).await.expect("nothing is waited for");
     let ended = silent.read_to_end(&mut Vec::new()).await;
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }

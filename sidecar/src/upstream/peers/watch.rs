@@ -25,6 +25,8 @@ use super::failure::{Lost, OwnerGone, PeerFailure};
 use super::{Attempt, Peers, lock};
 use crate::io::{PeerConns, WATCH_INTERVAL, tune_watch};
 
+/// Most pods of which connections are kept in mind. Connections from others end when TCP ends them.
+const MAX_ACCEPTED: usize = 4096;
 /// Time for which bytes from a pod prove that the pod is alive. A byte is noted up to [`WATCH_INTERVAL`] after it came.
 const HEARD_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Silent attempts in a row to make a watch after which a pod counts as vanished. New connections can be lost for a
@@ -63,7 +65,7 @@ impl Peers {
     /// Connections from the pod at this address.
     pub(crate) fn accepted(&self, ip: IpAddr) -> Arc<PeerConns> {
         let mut accepted = lock(&self.accepted);
-        if accepted.len() >= self.max_watched && !accepted.contains_key(&ip) {
+        if accepted.len() >= MAX_ACCEPTED && !accepted.contains_key(&ip) {
             return Arc::default();
         }
         accepted.entry(ip).or_default().clone()
