@@ -68,7 +68,9 @@ deny: $(CARGO_DENY) ## Check licences, sources and advisories of all dependencie
 unit: prerequisites node-modules netty-socketio edge-programs ## Run unit and integration tests, with real Socket.IO servers and clients
 	$(call say,unit and integration tests)
 	cargo build --workspace --bins
-	$(PROGRAMS) cargo test --workspace
+	$(PROGRAMS) cargo test --workspace -- --skip netty_socketio
+	@# Alone: on a busy machine netty-socketio ends sessions of its own accord, also without a sidecar.
+	$(PROGRAMS) cargo test --package socketio-affinity-tests --test integration -- netty_socketio
 	cd tests/load && npm test --silent
 
 e2e: cluster images ## Run the end-to-end tests on a real cluster
