@@ -2,6 +2,7 @@
 //!
 //! Needs Java, and the jars that `make netty-socketio` copies. `NETTY_SECONDS` is how long clients send (10).
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,13 +39,17 @@ async fn start_server(place: &Place) -> Process {
     server
 }
 
-/// Asserts that no session has ended. The server repeats and reorders messages itself, so they are not judged.
-fn is_well(result: &Value, what: &str) {
-    for client in result["clients"].as_array().unwrap() {
-        let none = |list: &str| client[list].as_array().is_some_and(Vec::is_empty);
-        let is_well = client["connects"] == 1 && none("disconnects") && none("errors");
-        assert!(is_well && client["acked"].as_u64() > Some(20), "{what}: {client}");
-    }
+/// Clients whose session has ended, or that have heard little. The server repeats and reorders messages itself, so they
+/// are not judged.
+fn unwell(result: &Value) -> Vec<&Value> {
+    let none = |client: &Value, list: &str| client[list].as_array().is_some_and(Vec::is_empty);
+    let is_well = |client: &&Value| {
+        client["connects"] == 1
+            && none(client, "disconnects")
+            && none(client, "errors")
+            && client["acked"].as_u64() > Some(20)
+    };
+    result["clients"].as_array().unwrap().iter().filter(|client| !is_well(client)).collect()
 }
 
 #[tokio::test]
@@ -59,19 +64,38 @@ async fn no_session_of_netty_socketio_ends() {
         sidecars.push(Sidecar::start(&config, place).await);
     }
     RoundRobin::start(proxy.clients(), places.iter().map(Place::clients).collect()).await;
-    let (control, one, three, upgraded) = tokio::join!(
-        returning_clients("v4", "polling", places[0].app(), 2),
-        returning_clients("v4", "polling", places[0].clients(), 4),
-        returning_clients("v4", "polling", proxy.clients(), 4),
-        returning_clients("v4", "default", proxy.clients(), 4),
-    );
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
-    is_well(&result_of(control).await, "without a sidecar");
-    is_well(&result_of(one).await, "through one sidecar");
-    is_well(&result_of(three).await, "through three sidecars");
-    is_well(&result_of(upgraded).await, "upgraded, through three sidecars");
+    for attempt in 1.. {
+        if all_sessions_live(&places, proxy.clients(), seconds).await {
+            break;
+        }
+        assert!(attempt < 3, "the server ends sessions without a sidecar, too");
+    }
     for sidecar in &sidecars {
         assert_eq!(sidecar.metric("app_reuse_answers", &[]).await, 0);
         assert!(sidecar.metric("app_early_closes_total", &[]).await > 5);
     }
+}
+
+/// Asserts that no session ends through sidecars. False: one ended without a sidecar, so that nothing can be said. The
+/// server does so now and then.
+async fn all_sessions_live(places: &[Place], proxy: SocketAddr, seconds: u64) -> bool {
+    let (control, one, three, upgraded) = tokio::join!(
+        returning_clients("v4", "polling", places[0].app(), 2),
+        returning_clients("v4", "polling", places[0].clients(), 4),
+        returning_clients("v4", "polling", proxy, 4),
+        returning_clients("v4", "default", proxy, 4),
+    );
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let (control, through) = tokio::join!(result_of(control), async {
+        [result_of(one).await, result_of(three).await, result_of(upgraded).await]
+    });
+    if !unwell(&control).is_empty() {
+        println!("without a sidecar: {:?}", unwell(&control));
+        return false;
+    }
+    let through = through.iter().zip(["one sidecar", "three sidecars", "three sidecars, upgraded"]);
+    for (result, what) in through {
+        assert_eq!(unwell(result), Vec::<&Value>::new(), "through {what}");
+    }
+    true
 }
