@@ -72,7 +72,7 @@ async fn no_session_of_netty_socketio_ends() {
     }
     for sidecar in &sidecars {
         assert_eq!(sidecar.metric("app_reuse_answers", &[]).await, 0);
-        assert!(sidecar.metric("app_early_closes_total", &[]).await > 5);
+        assert!(sidecar.metric("app_early_closes_total", &[]).await > 20);
     }
 }
 
@@ -86,16 +86,16 @@ async fn all_sessions_live(places: &[Place], proxy: SocketAddr, seconds: u64) ->
         returning_clients("v4", "default", proxy, 4),
     );
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let (control, through) = tokio::join!(result_of(control), async {
-        [result_of(one).await, result_of(three).await, result_of(upgraded).await]
-    });
+    let control = result_of(control).await;
     if !unwell(&control).is_empty() {
         println!("without a sidecar: {:?}", unwell(&control));
         return false;
     }
-    let through = through.iter().zip(["one sidecar", "three sidecars", "three sidecars, upgraded"]);
-    for (result, what) in through {
-        assert_eq!(unwell(result), Vec::<&Value>::new(), "through {what}");
+    for (clients, what) in
+        [(one, "one sidecar"), (three, "three sidecars"), (upgraded, "three sidecars, upgraded")]
+    {
+        let result = result_of(clients).await;
+        assert_eq!(unwell(&result), Vec::<&Value>::new(), "through {what}");
     }
     true
 }
