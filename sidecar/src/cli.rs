@@ -132,8 +132,8 @@ pub struct RunArgs {
     /// Maximum of memory, in MiB, for data that connections have not taken yet, an estimate of the kernel's part
     /// included [default: 40 % of the container's memory limit, 256 without a limit]. Above half of it, connections
     /// that take nothing end after 5 s in place of the stall timeout, and those that never take all after 30 s; above three
-    /// quarters, after 1 s and 5 s. Above 100 %,
-    /// the connections that have held data longest are closed first; above 125 %, any that begins to hold data.
+    /// quarters, after 1 s and 5 s. Above 100 %, the connections that have held data longest are closed first; above
+    /// 125 %, any that begins to hold data.
     #[arg(long, env = "SOCKETIO_SIDECAR_MAX_BUFFERED", value_name = "MIB",
           value_parser = number(1..=1_048_576_u32))]
     max_buffered: Option<u32>,

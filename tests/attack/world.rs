@@ -45,7 +45,7 @@ pub(crate) struct World {
 pub(crate) struct Sessions {
     /// Sessions that ended though their clients wanted them.
     pub lost: u64,
-    /// What clients and sidecars say of sessions that were lost.
+    /// Lines of clients and sidecars about lost sessions. Empty where none was lost.
     pub reports: Vec<String>,
     /// Messages that were sent and answered.
     pub answered: u64,

@@ -9,7 +9,7 @@ use super::Deadline;
 use super::budget::{Budget, Charge, KERNEL_BYTES};
 use super::settle::SETTLE_TIMEOUT;
 
-/// What a direction of a connection waits for.
+/// The cause for which a direction of a connection waits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wait {
     /// Nothing is under way.

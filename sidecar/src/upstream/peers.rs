@@ -89,7 +89,6 @@ pub(crate) struct Peers {
     port: u16,
     stall: Duration,
     pool: Pool<PodKey>,
-    max_watched: usize,
     /// Pods to which no connection could be made, each until its entry ends.
     lost: Mutex<HashMap<PodKey, (Instant, Lost)>>,
     dials: Dials,
@@ -120,7 +119,6 @@ impl Peers {
             port,
             stall,
             pool: Pool::new(ReuseLimits::trusting(), idle),
-            max_watched: idle,
             lost: Mutex::default(),
             dials: Dials::default(),
             watched: Mutex::default(),

@@ -17,7 +17,7 @@ pub struct Process {
     name: String,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    /// They read what the program prints.
+    /// Tasks that read what the program prints.
     readers: [JoinHandle<()>; 2],
 }
 

@@ -115,7 +115,7 @@ const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 pub(crate) struct AbsoluteTarget<'t> {
     scheme: &'t str,
     authority: &'t str,
-    /// What follows the authority: empty, or with `/` or `?` at its beginning.
+    /// The part behind the authority: empty, or with `/` or `?` at its beginning.
     pub(crate) path_and_query: &'t str,
 }
 

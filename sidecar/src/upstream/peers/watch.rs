@@ -55,7 +55,7 @@ impl Peers {
             return conns.clone();
         }
         let conns = Arc::<PeerConns>::default();
-        if watched.len() < self.max_watched {
+        if watched.len() < self.pool.size() {
             watched.insert(key, conns.clone());
             tokio::spawn(self.clone().watch(*owner, conns.clone()));
         }
