@@ -129,10 +129,12 @@ impl App {
         let (stopper, shutdown) = shutdown::channel(source.applied().close_window);
         let metrics = Arc::new(Metrics::new()?);
         let (held, ended) = (metrics.buffered_bytes.clone(), metrics.buffered_ended.clone());
+        let connections =
+            [Side::Client, Side::Peer].map(|side| metrics.connections.with_label_values(&[side.label()]));
         let limit = self.max_buffered.unwrap_or_else(cgroup::default_budget);
         let proxy = Arc::new(Proxy {
             source: source.clone(),
-            budget: Budget::new(limit, held, ended),
+            budget: Budget::new(limit, held, ended, connections),
             app: AppUpstream::new(
                 self.app,
                 self.timeouts.stall,

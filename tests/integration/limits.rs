@@ -155,18 +155,27 @@ async fn small_client(place: &Place) -> Wire {
 #[tokio::test]
 async fn answers_that_the_kernel_takes_whole_are_charged_until_their_clients_read_them() {
     let (config, place) = (Config::new("enforce").await, Place::new());
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n{}", "x".repeat(60_000));
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n{}", "x".repeat(70_000));
     let _app = Recorder::start(place.app(), answer.leak()).await;
-    let sidecar = Sidecar::start_with(&config, &place, &["--max-buffered", "4"]).await;
+    let sidecar = Sidecar::start_with(&config, &place, &["--max-buffered", "1"]).await;
     let held = async || sidecar.metric("buffered_bytes", &[]).await;
     let mut first = small_client(&place).await;
     first.send(get("/x")).await;
-    eventually("a client that does not read is charged", async || held().await > 200_000).await;
-    assert_eq!(first.answer().await.body.len(), 60_000);
-    eventually("a client that has read is not", async || held().await == 0).await;
-    // The connection carries another request, in which a client that reads at once is not held up.
-    first.send(get("/x")).await;
-    assert_eq!(first.answer().await.body.len(), 60_000);
+    eventually("a client that does not read is charged", async || held().await > 70_000).await;
+    assert!(held().await < 80_000, "{}", held().await);
+    let complete = async || sidecar.metric("local_request_seconds_count", &[]).await;
+    eventually("the answer is complete for the application", async || complete().await == 1).await;
+    let mut second = small_client(&place).await;
+    second.send(get("/x")).await;
+    eventually("a second one is charged", async || held().await > 140_000).await;
+    first.send(get(&format!("/{}", "x".repeat(6000)))).await;
+    eventually("what waits to be read is charged", async || held().await > 250_000).await;
+    for client in [&mut first, &mut second] {
+        assert_eq!(client.answer().await.body.len(), 70_000);
+    }
+    // The next request on the connection is served.
+    assert_eq!(first.answer().await.body.len(), 70_000);
+    eventually("clients that have read are not charged", async || held().await == 0).await;
 
     let mut silent = Vec::new();
     for _ in 0..40 {
@@ -176,9 +185,9 @@ async fn answers_that_the_kernel_takes_whole_are_charged_until_their_clients_rea
     }
     let ended = async || sidecar.metric("buffered_ended_total", &[]).await;
     eventually("silent clients end", async || ended().await > 10).await;
-    eventually("a quarter of the budget is left", async || held().await <= 3 << 20).await;
+    eventually("a quarter of the budget is left", async || held().await <= 3 << 18).await;
     first.send(get("/x")).await;
-    assert_eq!(first.answer().await.body.len(), 60_000);
+    assert_eq!(first.answer().await.body.len(), 70_000);
     drop(silent);
     eventually("nothing is held", async || held().await == 0).await;
 }
@@ -208,7 +217,7 @@ async fn messages_that_the_kernel_takes_whole_are_charged_until_their_client_rea
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let held = async || sidecar.metric("buffered_bytes", &[]).await;
-    eventually("a client that does not read is charged", async || held().await > 200_000).await;
+    eventually("a client that does not read is charged", async || held().await > 60_000).await;
     client.exactly(12 * message.len()).await;
     eventually("a client that has read is not", async || held().await == 0).await;
     server.send(&message).await;

@@ -58,5 +58,6 @@ mod standalone;
 mod strangers;
 mod strict_http;
 mod threat_model;
+mod unacknowledged;
 mod vanished;
 mod words;

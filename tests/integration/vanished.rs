@@ -1,6 +1,6 @@
 //! A pod vanishes without a word: its packets are dropped, while sessions are under way. The pods are network namespaces.
 
-mod network;
+pub(crate) mod network;
 
 use std::io;
 use std::net::SocketAddr;

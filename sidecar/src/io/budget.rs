@@ -1,8 +1,10 @@
 //! The budget for bytes that are held for connections which do not take them.
 //!
 //! # Invariants
-//! - Only connections under backpressure are charged: for what they hold, and for an estimate of what the
-//!   kernel holds for them. A connection that takes everything at once never touches the budget.
+//! - Connections under backpressure are charged: for what they hold, and for an estimate of what the kernel holds for
+//!   them. So is a connection whose reader does not acknowledge what the kernel was given, beyond a share that is free.
+//!   A connection that takes everything at once never touches the budget.
+//! - All free shares together are a quarter of the budget, or [`MIN_FREE`] bytes for each connection.
 //! - The closer the budget comes to its end, the less patience connections meet that hold something: they end
 //!   after a shorter time without progress, and after a shorter time in which they never took all of it. So
 //!   slow readers cost themselves, also those that read a byte now and then.
@@ -17,9 +19,17 @@ use prometheus::{IntCounter, IntGauge};
 
 use super::{RECEIVE_BUFFER, SEND_BUFFER};
 
-/// Memory of the kernel for a connection under backpressure, in bytes: what waits in its socket buffers, towards
-/// the reader and from the sender. Both are bounded at 128 KiB, the kernel's overhead included.
-pub(super) const KERNEL_BYTES: usize = 2 * (SEND_BUFFER + RECEIVE_BUFFER);
+/// Most memory that the kernel takes for what was written to a connection, and for what waits to be read from it, in
+/// bytes. The kernel doubles what it is asked for, for its own overhead.
+pub(super) const KERNEL_SEND_BYTES: usize = 2 * SEND_BUFFER;
+pub(super) const KERNEL_RECEIVE_BYTES: usize = 2 * RECEIVE_BUFFER;
+
+/// The same for a connection under backpressure: what waits towards the reader, and from the sender.
+pub(super) const KERNEL_BYTES: usize = KERNEL_SEND_BYTES + KERNEL_RECEIVE_BYTES;
+
+/// Least and most bytes that the kernel may hold for a connection without a charge.
+const MIN_FREE: usize = 6 * 1024;
+const MAX_FREE: usize = 64 * 1024;
 
 /// Patience above half of the budget, and above three quarters of it.
 const HALF: Patience = Patience { progress: Duration::from_secs(5), drain: Duration::from_secs(30) };
@@ -47,15 +57,25 @@ pub(crate) struct Budget(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     limit: usize,
+    /// Open connections of clients and of peers.
+    connections: [IntGauge; 2],
     held: AtomicUsize,
     gauge: IntGauge,
     ended: IntCounter,
 }
 
 impl Budget {
-    /// A budget of `limit` bytes, shown in `gauge`. `ended` counts connections that it ends.
-    pub(crate) fn new(limit: usize, gauge: IntGauge, ended: IntCounter) -> Self {
-        Self(Arc::new(Shared { limit, held: AtomicUsize::new(0), gauge, ended }))
+    /// A budget of `limit` bytes, shown in `gauge`. `ended` counts connections that it ends, and `connections` show how
+    /// many there are.
+    pub(crate) fn new(limit: usize, gauge: IntGauge, ended: IntCounter, connections: [IntGauge; 2]) -> Self {
+        Self(Arc::new(Shared { limit, connections, held: AtomicUsize::new(0), gauge, ended }))
+    }
+
+    /// Bytes that the kernel may hold for a connection without a charge.
+    pub(super) fn free(&self) -> usize {
+        let connections = self.0.connections.iter().map(IntGauge::get).sum::<i64>();
+        let connections = usize::try_from(connections).unwrap_or(0).max(1);
+        (self.0.limit / 4 / connections).clamp(MIN_FREE, MAX_FREE)
     }
 
     /// The patience with a connection that holds bytes. Without pressure it has no limit here.
@@ -97,7 +117,7 @@ impl Budget {
     }
 }
 
-/// The share of one direction of a connection, given back when dropped.
+/// What one direction of a connection is charged, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
     budget: Budget,
@@ -135,8 +155,23 @@ pub(crate) mod tests {
 
     /// A budget of its own for a test.
     pub(crate) fn budget(limit: usize) -> Budget {
+        with_connections(limit, IntGauge::new("connections", "connections").unwrap())
+    }
+
+    fn with_connections(limit: usize, connections: IntGauge) -> Budget {
         let gauge = IntGauge::new("held", "held").unwrap();
-        Budget::new(limit, gauge, IntCounter::new("ended", "ended").unwrap())
+        let peers = IntGauge::new("peers", "peers").unwrap();
+        Budget::new(limit, gauge, IntCounter::new("ended", "ended").unwrap(), [connections, peers])
+    }
+
+    #[test]
+    fn the_free_share_is_the_smaller_the_more_connections_there_are() {
+        let connections = IntGauge::new("connections", "connections").unwrap();
+        let budget = with_connections(40 << 20, connections.clone());
+        for (count, free) in [(0, MAX_FREE), (100, MAX_FREE), (1000, (10 << 20) / 1000), (8000, MIN_FREE)] {
+            connections.set(count);
+            assert_eq!(budget.free(), free, "{count}");
+        }
     }
 
     #[test]

@@ -26,13 +26,14 @@ impl Conn {
 
     /// The connection alone, and what was read and not taken.
     pub(crate) fn into_parts(mut self) -> (Stream, Vec<u8>) {
+        self.settle.interrupt(&self.stream);
         self.inbox.drain(..self.taken as usize);
         (self.stream, self.inbox)
     }
 
-    /// Ready when the kernel holds few of the bytes that were written, see [`Settle::poll`].
-    pub(crate) fn poll_settled(&mut self, written: u64, cx: &mut Context<'_>) -> Poll<()> {
-        self.settle.poll(written, &self.stream, cx)
+    /// What the kernel may hold of the bytes that were written, and the connection that they were written to.
+    pub(crate) fn settle(&mut self) -> (&mut Settle, &mut Stream) {
+        (&mut self.settle, &mut self.stream)
     }
 
     /// Bytes that were read and not taken.

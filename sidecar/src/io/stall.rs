@@ -19,8 +19,9 @@ pub(crate) enum Wait {
     Progress { held: usize, limit: Duration },
     /// The same, where the kernel holds nothing: all that came was read.
     Here { held: usize, limit: Duration },
-    /// The kernel holds all that was written, and does not say when it sends a part of it.
-    Kernel,
+    /// The kernel may hold so many bytes, all that was written, and does not say when the other side acknowledges some of
+    /// them. `renewed`: none of them are those that it held when this wait began.
+    Kernel { held: usize, renewed: bool },
 }
 
 /// Reason why an alarm comes.
@@ -58,15 +59,15 @@ impl StallAlarm {
     /// Ready when something has been under way for too long without any progress, or when the budget no longer
     /// has room for what waits for a reader.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, wait: Wait, budget: &Budget) -> Poll<Stall> {
-        let (charged, limit, shows_progress) = match wait {
+        let (charged, limit, shows_progress, renewed) = match wait {
             Wait::Nothing => {
                 self.0 = None;
                 return Poll::Pending;
             }
-            Wait::Progress { held: 0, limit } => (0, limit, true),
-            Wait::Progress { held, limit } => (held + KERNEL_BYTES, limit, true),
-            Wait::Here { held, limit } => (held, limit, true),
-            Wait::Kernel => (KERNEL_BYTES, SETTLE_TIMEOUT, false),
+            Wait::Progress { held: 0, limit } => (0, limit, true, false),
+            Wait::Progress { held, limit } => (held + KERNEL_BYTES, limit, true, false),
+            Wait::Here { held, limit } => (held, limit, true, false),
+            Wait::Kernel { held, renewed } => (held, SETTLE_TIMEOUT, false, renewed),
         };
         let armed = self.0.get_or_insert_with(|| {
             let now = Instant::now();
@@ -78,8 +79,10 @@ impl StallAlarm {
                 budget.count_ended();
                 return Poll::Ready(Stall::Budget);
             }
+            armed.looked = Instant::now();
+            armed.holding = armed.looked;
+        } else if renewed {
             armed.holding = Instant::now();
-            armed.looked = armed.holding;
         }
         armed.charge.set(charged);
         armed.deadline.set(armed.next_look(limit, budget));
@@ -177,9 +180,12 @@ mod tests {
         assert_eq!(comes_after(&half, HELD, true).await, 30);
         assert_eq!(comes_after(&most, HELD, true).await, 5);
         // A slow client that reads all the time must not end as if it had read nothing.
-        assert!(comes_after(&calm, Wait::Kernel, false).await > 60);
-        assert_eq!(comes_after(&half, Wait::Kernel, false).await, 30);
-        assert_eq!(comes_after(&most, Wait::Kernel, false).await, 5);
+        let (waits, renewed) =
+            (Wait::Kernel { held: ONE, renewed: false }, Wait::Kernel { held: ONE, renewed: true });
+        assert!(comes_after(&calm, waits, false).await > 60);
+        assert_eq!(comes_after(&half, waits, false).await, 30);
+        assert_eq!(comes_after(&most, waits, false).await, 5);
+        assert!(comes_after(&most, renewed, false).await > 60);
     }
 
     #[tokio::test(start_paused = true)]
@@ -201,7 +207,9 @@ mod tests {
     /// A budget for 100 holders, and its gauge.
     fn room_for_a_hundred() -> (Budget, IntGauge) {
         let gauge = IntGauge::new("held", "held").unwrap();
-        (Budget::new(100 * ONE, gauge.clone(), IntCounter::new("ended", "ended").unwrap()), gauge)
+        let connections = ["clients", "peers"].map(|name| IntGauge::new(name, name).unwrap());
+        let ended = IntCounter::new("ended", "ended").unwrap();
+        (Budget::new(100 * ONE, gauge.clone(), ended, connections), gauge)
     }
 
     /// Number of connections whose charges the gauge shows.

@@ -25,12 +25,6 @@ thread_local! {
 /// when the other side lives and does not read, which is for the stall timeout to decide.
 const MARGIN: Duration = Duration::from_secs(15);
 
-/// Most bytes that wait in the kernel for a connection before they are sent (`TCP_NOTSENT_LOWAT`). The kernel's
-/// own limit grows to 4 MiB with a client that first reads fast and then stops.
-const UNSENT_BYTES: u32 = 128 * 1024;
-/// `TCP_NOTSENT_LOWAT` while a connection is to settle. Linux calls a connection writable when half of it waits.
-const SETTLED_BYTES: u32 = 32 * 1024;
-
 /// Receive buffer of every connection, in bytes. The kernel doubles it for its own overhead. Its own limit
 /// grows to several MiB with a sender that is read fast at first.
 pub(crate) const RECEIVE_BUFFER: usize = 64 * 1024;
@@ -66,10 +60,7 @@ pub(crate) fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
     #[cfg(target_os = "linux")]
-    {
-        socket.set_tcp_user_timeout(Some(stall + MARGIN))?;
-        socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    }
+    socket.set_tcp_user_timeout(Some(stall + MARGIN))?;
     Ok(())
 }
 
@@ -110,13 +101,15 @@ impl Stream {
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
 
-    /// Ready when the kernel has few bytes left to send: some [`SETTLED_BYTES`], and what the other side has not
-    /// acknowledged yet. Also ready when the connection has broken, which writing to it shows.
+    /// Ready when the kernel holds so `few` bytes of those that were written, its overhead included: both what it has not
+    /// sent and what the other side has not acknowledged. Also ready when the connection has broken, and after the end of
+    /// sending, when the kernel does not tell.
     ///
-    /// While it is pending, [`Self::end_settling`] has to be called before much is written again.
-    pub(super) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// While it is pending, the kernel takes little, until [`Self::end_settling`] is called.
+    pub(super) fn poll_holds_few(&self, few: usize, cx: &mut Context<'_>) -> Poll<()> {
         let tcp = self.tcp();
-        set_unsent_limit(tcp, SETTLED_BYTES);
+        // Linux doubles the number, and has room when two thirds of that are held. Its least is 4,608 bytes.
+        set_send_buffer(tcp, few / 4 * 3);
         loop {
             // tokio remembers that the connection was writable. What it hears from now on is news.
             let _ =
@@ -132,9 +125,9 @@ impl Stream {
         }
     }
 
-    /// Lets the kernel take as much as before.
+    /// Lets the kernel take as much as ever.
     pub(super) fn end_settling(&self) {
-        set_unsent_limit(self.tcp(), UNSENT_BYTES);
+        set_send_buffer(self.tcp(), SEND_BUFFER);
     }
 
     /// The connection below TLS, or the connection itself.
@@ -145,11 +138,13 @@ impl Stream {
         }
     }
 
-    /// Lets the other side read what was sent last: says that no more will come, and throws away what still arrives, for a
-    /// bounded time. Closing with unread bytes would reset the connection and could take the answer along (RFC 9112 section
-    /// 9.6). What the other side has not acknowledged then is dropped: the kernel would hold it for more than a minute, and
-    /// nobody would count it.
-    pub(crate) async fn linger(mut self) {
+    /// Lets the other side read what was sent last: waits until it has acknowledged that, says that no more will come, and
+    /// throws away what still arrives, each for a bounded time. Closing with unread bytes would reset the connection and
+    /// could take the answer along (RFC 9112 section 9.6). To be followed by [`Self::close`]. Cancel safe.
+    pub(crate) async fn linger(&mut self) {
+        if timeout(LINGER_SILENCE, poll_fn(|cx| self.poll_holds_few(0, cx))).await.is_err() {
+            return;
+        }
         let discard = async {
             self.shutdown().await?;
             let mut left = LINGER_BYTES;
@@ -164,20 +159,27 @@ impl Stream {
         };
         // It is closed either way.
         let _ = timeout(LINGER, discard).await;
-        // The kernel's smallest: it has room only while hardly anything waits.
-        let _ = SockRef::from(self.tcp()).set_send_buffer_size(0);
-        if is_full(self.tcp()) {
+    }
+
+    /// Reports whether the other side has acknowledged all that was sent, but for 3 KiB. After the end of sending the kernel
+    /// does not tell, and this is true. To be asked only when no more will be sent.
+    pub(crate) fn has_delivered(&self) -> bool {
+        set_send_buffer(self.tcp(), 0);
+        !is_full(self.tcp())
+    }
+
+    /// Closes. What the other side has not acknowledged is dropped: the kernel would hold it for more than a minute, and
+    /// nobody would count it.
+    pub(crate) fn close(self) {
+        if !self.has_delivered() {
             self.abort();
         }
     }
 }
 
-/// Sets `TCP_NOTSENT_LOWAT`. Where it cannot be set, the connection is broken already.
-fn set_unsent_limit(stream: &TcpStream, bytes: u32) {
-    #[cfg(target_os = "linux")]
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
-    #[cfg(not(target_os = "linux"))]
-    let _ = (stream, bytes);
+/// Sets the send buffer. Where it cannot be set, the connection is broken already.
+fn set_send_buffer(stream: &TcpStream, bytes: usize) {
+    let _ = SockRef::from(stream).set_send_buffer_size(bytes);
 }
 
 /// Asks the kernel whether it takes no more for this connection.

@@ -14,8 +14,8 @@
 //!   only says that it will send no more (a half-close) is answered, unless its request is a poll or from a
 //!   peer. The two cannot be told apart at first: a client that has gone is noticed when the answer is
 //!   written to it, or at the latest when the answer has made no progress for the stall timeout.
-//! - An answer is complete when the client has taken most of it. Until then, what the kernel holds of a long answer is
-//!   charged to the budget.
+//! - What the kernel holds of an answer, beyond what is free, is charged to the budget while more of the answer is to come.
+//!   Afterwards [`super::serve`] does that, so that the connection onward is free.
 //! - A request's body has a total time as well, so that trickling does not keep a connection for ever. An
 //!   answer has none.
 //! - The connection may lose its place to a newcomer while the client is to send the rest of a body, and only then. It keeps
@@ -44,7 +44,7 @@ use answer::Phase;
 
 /// Most bytes of further requests that are held without a charge while a client waits, in time without a limit. More
 /// of them are charged to the budget, and held until the answer has stalled for the stall timeout.
-pub(super) const FREE_AHEAD: usize = 16 * 1024;
+pub(super) const FREE_AHEAD: usize = 4 * 1024;
 
 /// Complete end of an exchange.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,8 +117,6 @@ pub(super) struct Exchange<'c> {
     proxy: &'c Proxy,
     /// The client said that it will send no more, and still waits for the answer.
     half_closed: bool,
-    /// The kernel holds much of the answer, which is complete.
-    is_settling: bool,
     request_alarm: StallAlarm,
     answer_alarm: StallAlarm,
     /// Never put off.
@@ -147,7 +145,6 @@ impl<'c> Exchange<'c> {
             request_refused: None,
             proxy,
             half_closed: false,
-            is_settling: false,
             request_alarm: StallAlarm::default(),
             answer_alarm: StallAlarm::default(),
             body_alarm: StallAlarm::default(),
@@ -164,15 +161,17 @@ impl<'c> Exchange<'c> {
         loop {
             // Each goes on until it waits for something that wakes this task, except that no more of the
             // answer is received while some of it is still to be sent.
+            let written = self.to_client.written();
             let sent = self.send_request(cx)?;
             self.watch_client(cx)?;
             let received = self.receive_answer(cx)?;
             let passed = self.send_answer(cx)?;
+            self.client.settle().0.note(self.to_client.written() - written);
             if self.to_client.is_empty() {
                 if let Phase::Switched(messages) = self.phase {
                     return Poll::Ready(Ok(Outcome::Switched(messages)));
                 }
-                if matches!(self.phase, Phase::Complete) && self.poll_settled(cx).is_ready() {
+                if matches!(self.phase, Phase::Complete) {
                     return Poll::Ready(Ok(self.complete()));
                 }
             }
@@ -188,13 +187,6 @@ impl<'c> Exchange<'c> {
             }
         }
         self.poll_stalled(cx)
-    }
-
-    /// Ready when the client has taken most of the answer, which is complete.
-    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let settled = self.client.poll_settled(self.to_client.written(), cx);
-        self.is_settling = settled.is_pending();
-        settled
     }
 
     /// Reports whether the client's connection ends with this answer. Asked when the answer comes, which may be
@@ -296,7 +288,9 @@ impl<'c> Exchange<'c> {
         if self.to_client.is_empty() {
             return Ok(false);
         }
-        match self.to_client.poll_drain(&mut self.client.stream, cx) {
+        let (settle, stream) = self.client.settle();
+        settle.interrupt(stream);
+        match self.to_client.poll_drain(stream, cx) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(())) => Ok(true),
             Poll::Ready(Err(_)) => Err(Failure::ClientGone),
@@ -316,8 +310,10 @@ impl<'c> Exchange<'c> {
         let request = self.request_alarm.poll(cx, wait, budget);
         let wait = if !self.to_client.is_empty() {
             Wait::Progress { held: self.to_client.held() + self.onward.held(), limit: stall }
-        } else if self.is_settling {
-            Wait::Kernel
+        } else if let (settle, stream) = self.client.settle()
+            && settle.poll(stream, budget, cx).is_pending()
+        {
+            settle.wait(false)
         } else if answering {
             Wait::Progress { held: 0, limit: stall }
         } else {

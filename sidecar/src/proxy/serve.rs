@@ -3,12 +3,13 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use socketio_sidecar_core::http1::{Malformed, find_head_end};
 use tokio::time::Instant;
 
 use super::Proxy;
+use super::exchange::FREE_AHEAD;
 use super::listen::Held;
 use super::pass::{Next, Upgraded, answer};
 use super::refusal::{Asker, Refusal};
@@ -63,11 +64,19 @@ pub(super) fn serve(
                     place.work();
                     Box::pin(answer(&proxy, &mut client, (&origin, &place), end)).await
                 }
-                Err(NoHead::Quiet) => return,
+                Err(NoHead::Quiet) if client.stream.has_delivered() => return,
+                // The end of an answer may be on its way.
+                Err(NoHead::Quiet) => Next::Close,
                 Err(NoHead::Refused(refusal)) => Next::Refuse(refusal, Asker::default()),
             };
             match next {
-                Next::Request(since) => {
+                Next::Request(mut since) => {
+                    if !has_settled(&proxy, &mut client).await {
+                        if !Box::pin(settle(&proxy, &mut client)).await {
+                            return client.stream.abort();
+                        }
+                        since = Instant::now();
+                    }
                     place.wait(since);
                     deadline.set(since + proxy.timeouts.idle);
                 }
@@ -180,14 +189,50 @@ fn starts_with_empty_line(client: &Conn) -> bool {
     client.inbox().starts_with(b"\r\n")
 }
 
+/// Asks, without waiting, whether the client has taken most of what it was sent.
+async fn has_settled(proxy: &Proxy, client: &mut Conn) -> bool {
+    poll_fn(|cx| Poll::Ready(poll_settled(proxy, client, cx).is_ready())).await
+}
+
+fn poll_settled(proxy: &Proxy, client: &mut Conn, cx: &mut Context<'_>) -> Poll<()> {
+    let (settle, stream) = client.settle();
+    settle.poll(stream, &proxy.budget, cx)
+}
+
+/// Waits until the client has taken most of what it was sent, and reads no more than the beginning of its next request
+/// meanwhile. What the kernel holds is charged to the budget. False when that has no more room.
+async fn settle(proxy: &Proxy, client: &mut Conn) -> bool {
+    let mut alarm = StallAlarm::default();
+    let mut has_ended = false;
+    poll_fn(|cx| {
+        while !has_ended && client.inbox().len() < FREE_AHEAD {
+            match client.poll_fill(cx, FREE_AHEAD) {
+                Poll::Pending => break,
+                Poll::Ready(read) => has_ended = !matches!(read, Ok(1..)),
+            }
+        }
+        if poll_settled(proxy, client, cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        let is_full = client.inbox().len() >= FREE_AHEAD;
+        let wait = client.settle().0.wait(is_full);
+        alarm.poll(cx, wait, &proxy.budget).map(|_| {
+            proxy.metrics.count_failure(Refusal::OverBudget.cause());
+            false
+        })
+    })
+    .await
+}
+
 /// Closes so that the client can read what was sent last, unless its place is needed before that.
-async fn linger(client: Stream, place: &Place) {
+async fn linger(mut client: Stream, place: &Place) {
     place.wait(Instant::now());
     tokio::select! {
         biased;
         () = client.linger() => {}
         () = place.asked() => {}
     }
+    client.close();
 }
 
 /// Answers in place of the application, and closes.

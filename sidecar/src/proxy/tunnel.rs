@@ -60,7 +60,7 @@ struct Direction {
     outbox: Outbox,
     settle: Settle,
     /// Bytes that `settle` has taken note of.
-    settled: u64,
+    noted: u64,
     alarm: StallAlarm,
     /// No more will come.
     ended: bool,
@@ -148,29 +148,32 @@ impl Tunnel {
         self.down.outbox.written()
     }
 
-    /// Closes both connections, after `end`. A client that has not taken what the kernel holds for it is waited for only
-    /// while it can be told something, and is reset then: the kernel would hold the bytes on, and nobody would count them.
+    /// Closes both connections, after `end`. A client is waited for while it takes what it was told, and is reset when it
+    /// does not: the kernel would hold the bytes on, and nobody would count them.
     pub(super) async fn close(self, end: End) {
-        let Self { client, onward, mut down, stall, budget, .. } = self;
+        let Self { mut client, onward, mut down, stall, budget, .. } = self;
         if end == End::Stalled {
             client.abort();
             onward.abort();
             return;
         }
         drop(onward);
-        let is_told = matches!(end, End::Onward | End::Closed);
-        let taken = poll_fn(|cx| match down.poll_stalled(&client, stall, &budget, cx) {
-            Poll::Ready(_) => Poll::Ready(false),
-            Poll::Pending if down.is_taken() => Poll::Ready(true),
-            Poll::Pending if is_told => Poll::Pending,
-            Poll::Pending => Poll::Ready(false),
-        });
-        if !timeout(stall, taken).await.unwrap_or(false) {
-            client.abort();
-        } else if is_told {
-            // What the client was told last must not be lost to a reset.
-            client.linger().await;
+        if end == End::Shutdown {
+            // The kernel delivers what it has, after the program's end too.
+            return;
         }
+        if matches!(end, End::Onward | End::Closed) {
+            let taken = poll_fn(|cx| match down.poll_stalled(&client, stall, &budget, cx) {
+                Poll::Ready(_) => Poll::Ready(false),
+                Poll::Pending if down.is_taken() => Poll::Ready(true),
+                Poll::Pending => Poll::Pending,
+            });
+            if timeout(stall, taken).await.unwrap_or(false) {
+                // What the client was told last must not be lost to a reset.
+                client.linger().await;
+            }
+        }
+        client.close();
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -202,6 +205,10 @@ impl Tunnel {
         if self.farewell != Farewell::Due || !can_be {
             return false;
         }
+        // After the farewell the kernel does not tell what it holds.
+        if self.down.poll_settled(&self.client, &self.budget, cx).is_pending() {
+            return false;
+        }
         // If it cannot be said, the client has gone, which reading from it will show.
         let said = Pin::new(&mut self.client).poll_shutdown(cx).is_ready();
         if said {
@@ -229,9 +236,9 @@ impl Direction {
         self.ended && !self.broken && self.outbox.is_empty()
     }
 
-    /// The other side, or its kernel, has taken most of what was written, and nothing is left to write.
+    /// The other side has taken most of what was written, and nothing is left to write.
     fn is_taken(&self) -> bool {
-        self.outbox.is_empty() && self.settled == self.outbox.written()
+        self.outbox.is_empty() && !self.settle.is_settling()
     }
 
     /// Passes what there is, as much of it as `tell` says, until it waits for either side. A side that
@@ -247,6 +254,7 @@ impl Direction {
         let mut progress = false;
         while !self.broken {
             if !self.outbox.is_empty() {
+                self.settle.interrupt(to);
                 match self.outbox.poll_drain(to, cx) {
                     Poll::Pending => break,
                     Poll::Ready(drained) => self.broken = drained.is_err(),
@@ -254,8 +262,9 @@ impl Direction {
             } else if self.ended {
                 break;
             } else {
-                let outbox = &mut self.outbox;
+                let (outbox, settle) = (&mut self.outbox, &mut self.settle);
                 let passed = from.poll_pass(cx, READ_SIZE, |bytes, cx| {
+                    settle.interrupt(to);
                     let told = tell(bytes).map(|length| outbox.write_through(to, cx, &bytes[..length]));
                     (bytes.is_empty(), told.is_some_and(|written| written.is_err()))
                 });
@@ -269,7 +278,6 @@ impl Direction {
         }
         if progress {
             self.alarm.progress();
-            self.settle.interrupt(to);
         }
     }
 
@@ -284,12 +292,15 @@ impl Direction {
             let held = self.outbox.held();
             return self.alarm.poll(cx, Wait::Progress { held, limit: stall }, budget);
         }
+        let is_settled = self.poll_settled(to, budget, cx).is_ready();
+        self.alarm.poll(cx, if is_settled { Wait::Nothing } else { self.settle.wait(false) }, budget)
+    }
+
+    /// Ready when the other side has taken most of what was written, see [`Settle::poll`].
+    fn poll_settled(&mut self, to: &Stream, budget: &Budget, cx: &mut Context<'_>) -> Poll<()> {
         let written = self.outbox.written();
-        let is_settling = self.settle.poll(written - self.settled, to, cx).is_pending();
-        if !is_settling {
-            self.settled = written;
-        }
-        self.alarm.poll(cx, if is_settling { Wait::Kernel } else { Wait::Nothing }, budget)
+        self.settle.note(written - std::mem::replace(&mut self.noted, written));
+        self.settle.poll(to, budget, cx)
     }
 }
 

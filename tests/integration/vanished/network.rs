@@ -4,7 +4,7 @@
 //! - Nothing gets out: no namespace has a link to anything else.
 //! - Dropping a [`Network`] removes the namespaces and moves the thread back.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::id;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,9 +12,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::harness::Place;
 use support::network::{enter, enter_file};
 
+const ACKNOWLEDGEMENTS: &str = " -p tcp --dport 7900 --tcp-flags SYN,PSH,FIN,RST NONE";
+
 /// A namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pod {
+pub(crate) enum Pod {
     /// The pod of the test, the clients and the forwarding sidecar.
     Here,
     /// The pod that owns the sessions.
@@ -29,7 +31,7 @@ impl Pod {
         }
     }
 
-    pub(super) fn place(self) -> Place {
+    pub(crate) fn place(self) -> Place {
         let ip = IpAddr::V4(self.address());
         Place { ip, uid: format!("uid-of-{ip}") }
     }
@@ -37,14 +39,14 @@ impl Pod {
 
 /// The namespaces. The thread that made them is in one of them.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(crate) struct Network {
     prefix: String,
     before: File,
 }
 
 impl Network {
     /// Makes the namespaces, and moves this thread to [`Pod::Here`].
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("sio-vanished-{}-{}", id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let before = File::open("/proc/thread-self/ns/net").unwrap();
@@ -70,23 +72,44 @@ impl Network {
     }
 
     /// Moves this thread, and what it starts from now on.
-    pub(super) fn enter(&self, pod: Pod) {
+    pub(crate) fn enter(&self, pod: Pod) {
         enter(&self.name(pod)).unwrap();
     }
 
     /// Drops every packet between the pods, and tells neither.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.drop_packets("-A", "");
     }
 
     /// Ends what [`Self::cut`] began.
-    pub(super) fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.drop_packets("-D", "");
     }
 
     /// Drops every packet that begins a connection to the peer port.
-    pub(super) fn drop_new_connections(&self) {
+    pub(crate) fn drop_new_connections(&self) {
         self.drop_packets("-A", " -p tcp --dport 7901 --syn");
+    }
+
+    /// Drops every packet by which a client acknowledges what it has received, and which carries nothing else.
+    pub(crate) fn drop_acknowledgements(&self) {
+        self.drop_packets("-A", ACKNOWLEDGEMENTS);
+    }
+
+    /// Ends what [`Self::drop_acknowledgements`] began.
+    pub(crate) fn pass_acknowledgements(&self) {
+        self.drop_packets("-D", ACKNOWLEDGEMENTS);
+    }
+
+    /// Bytes that this pod's kernel holds for clients, since they have not acknowledged them.
+    pub(crate) fn unacknowledged(&self, pod: Pod) -> usize {
+        self.enter(pod);
+        // proc_pid_net(5): local address, remote address, state, and the bytes to be sent before a colon.
+        let sockets = fs::read_to_string("/proc/thread-self/net/tcp").unwrap();
+        self.enter(Pod::Here);
+        let sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let of_clients = sockets.filter(|words| words[1].ends_with(":1EDC"));
+        of_clients.map(|words| usize::from_str_radix(words[4].split(':').next().unwrap(), 16).unwrap()).sum()
     }
 
     fn drop_packets(&self, action: &str, which: &str) {

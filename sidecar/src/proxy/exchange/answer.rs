@@ -208,8 +208,9 @@ impl Exchange<'_> {
             return Ok(true);
         }
         let Phase::Passing(body) = &mut self.phase else { return Ok(false) };
-        let (to_client, client) = (&mut *self.to_client, &mut self.client.stream);
+        let (to_client, (settle, client)) = (&mut *self.to_client, self.client.settle());
         let passed = self.onward.poll_pass(cx, |bytes, inbox, cx| {
+            settle.interrupt(client);
             let (own, written) =
                 pass_through(body, bytes, to_client, client, cx).map_err(Failure::BadAnswer)?;
             inbox.extend_from_slice(&bytes[own..]);
